@@ -1,0 +1,11 @@
+//! Which address, which prefix: the arithmetic of numbering.
+//!
+//! Nothing here remembers anything. What is taken is a parameter, asked for page by page so
+//! that one allocation costs the same in an empty network and in a full one. `store` keeps the
+//! claims; `engine` brings both together.
+
+mod address;
+mod pool;
+
+pub use address::{COOL_DOWN_SECS, next_free};
+pub use pool::{PoolError, free_prefix, free_ula};

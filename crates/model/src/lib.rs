@@ -1,0 +1,27 @@
+//! The words of Pontoon: names, prefixes, ports, networks, endpoints.
+//!
+//! Every value here is checked when it is made, and there is no other way to make one.
+//! This crate does no IO, reads no clock and knows no kernel: see `netstate` for kernel
+//! objects and `plan` for what a network means to the kernel.
+
+mod endpoint;
+mod error;
+mod mac;
+mod mtu;
+mod name;
+mod network;
+mod node;
+mod port;
+mod prefix;
+mod target;
+
+pub use endpoint::{Endpoint, EndpointId, NetnsOrigin};
+pub use error::ParseError;
+pub use mac::Mac;
+pub use mtu::{Mtu, MtuSetting};
+pub use name::{EndpointName, IfName, NetworkName};
+pub use network::{Network, NetworkId, Reach, Subnet};
+pub use node::{BootId, NetnsId, NodeId};
+pub use port::{HostBind, PortRange, Proto, Publish};
+pub use prefix::{Family, Prefix};
+pub use target::Target;

@@ -1,0 +1,150 @@
+//! Names: of networks, endpoints and interfaces.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ParseError;
+
+/// The longest network or endpoint name, in bytes (a DNS label, RFC 1035 section 2.3.4).
+const NAME_MAX: usize = 63;
+/// The longest interface name, in bytes (`IFNAMSIZ` - 1, `include/uapi/linux/if.h`).
+const IFNAME_MAX: usize = 15;
+
+fn is_name(text: &str) -> bool {
+    let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let all_allowed = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    starts_well && all_allowed && text.len() <= NAME_MAX
+}
+
+macro_rules! checked_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseError;
+            fn from_str(text: &str) -> Result<Self, ParseError> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+checked_name! {
+    /// The name of a network on its node: 1 to 63 letters, digits, `-`, `_`, `.`.
+    NetworkName
+}
+checked_name! {
+    /// The name of an endpoint in its network: 1 to 63 letters, digits, `-`, `_`, `.`.
+    EndpointName
+}
+checked_name! {
+    /// The name of a network interface: 1 to 15 bytes that `dev_valid_name` (net/core/dev.c)
+    /// accepts, less `%`, which the kernel expands on creation.
+    IfName
+}
+
+impl TryFrom<String> for NetworkName {
+    type Error = ParseError;
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        if is_name(&text) {
+            Ok(Self(text))
+        } else {
+            Err(ParseError::Name {
+                text,
+                max: NAME_MAX,
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for EndpointName {
+    type Error = ParseError;
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        if is_name(&text) {
+            Ok(Self(text))
+        } else {
+            Err(ParseError::Name {
+                text,
+                max: NAME_MAX,
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for IfName {
+    type Error = ParseError;
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%');
+        let well_formed = (1..=IFNAME_MAX).contains(&text.len()) && text.bytes().all(allowed);
+        if well_formed && text != "." && text != ".." && text != "all" && text != "default" {
+            Ok(Self(text))
+        } else {
+            Err(ParseError::IfName(text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_are_refused() {
+        let long = "a".repeat(64);
+        for text in [
+            "", "../x", "a/b", "a b", "a\0b", "-a", ".a", "ä", "a\n", &long,
+        ] {
+            assert!(NetworkName::from_str(text).is_err(), "{text:?}");
+            assert!(EndpointName::from_str(text).is_err(), "{text:?}");
+        }
+        for text in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "a\0b",
+            "eth%d",
+            "a:1",
+            "all",
+            "0123456789abcdef",
+        ] {
+            assert!(IfName::from_str(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_field_are_accepted() {
+        for text in ["web", "Web-1", "a.b_c", "0"] {
+            assert_eq!(NetworkName::from_str(text).unwrap().as_str(), text);
+        }
+        for text in ["eth0", "cbr0", "veth@x", "enp0s31f6", "0123456789abcde"] {
+            assert_eq!(IfName::from_str(text).unwrap().as_str(), text);
+        }
+    }
+}

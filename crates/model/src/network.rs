@@ -1,0 +1,101 @@
+//! A network: a named L2 and L3 domain on this node.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::mtu::MTU_MIN_IPV6;
+use crate::{Family, IfName, MtuSetting, NetworkName, ParseError, Prefix};
+
+/// The row number of a network in the node's records; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NetworkId(pub u32);
+
+/// What a network's endpoints may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// The outside, with source NAT.
+    Outside,
+    /// Each other and the node only.
+    Internal,
+}
+
+/// A prefix of a network and the node's own address in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Subnet {
+    pub prefix: Prefix,
+    pub gateway: IpAddr,
+}
+
+impl Subnet {
+    /// A subnet with this gateway, or with the first usable address as gateway.
+    ///
+    /// # Errors
+    /// Where containers can't be numbered from the prefix or the gateway is not of it.
+    pub fn new(prefix: Prefix, gateway: Option<IpAddr>) -> Result<Self, ParseError> {
+        let prefix = prefix.check_for_containers()?;
+        let gateway = gateway.unwrap_or_else(|| first_host(prefix));
+        if !prefix.is_usable(gateway) {
+            return Err(ParseError::AddressUnusable {
+                address: gateway,
+                prefix,
+            });
+        }
+        Ok(Self { prefix, gateway })
+    }
+}
+
+fn first_host(prefix: Prefix) -> IpAddr {
+    match prefix.address() {
+        IpAddr::V4(a) => IpAddr::V4((u32::from(a) + 1).into()),
+        IpAddr::V6(a) => IpAddr::V6((u128::from(a) + 1).into()),
+    }
+}
+
+/// A network as recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: NetworkId,
+    pub name: NetworkName,
+    pub bridge: IfName,
+    pub mtu: MtuSetting,
+    pub reach: Reach,
+    /// One or two: at most one a family, IPv4 first.
+    pub subnets: Vec<Subnet>,
+}
+
+impl Network {
+    /// Orders the subnets and checks them together with the MTU.
+    ///
+    /// # Errors
+    /// None, or two of one family; an MTU that IPv6 can't run on.
+    pub fn check_subnets(
+        mut subnets: Vec<Subnet>,
+        mtu: MtuSetting,
+    ) -> Result<Vec<Subnet>, ParseError> {
+        subnets.sort_by_key(|subnet| subnet.prefix.family());
+        let families: Vec<Family> = subnets.iter().map(|s| s.prefix.family()).collect();
+        match families.as_slice() {
+            [] => return Err(ParseError::NoSubnet),
+            [_] | [Family::Ipv4, Family::Ipv6] => {}
+            [family, ..] => return Err(ParseError::TwoSubnets(*family)),
+        }
+        if let MtuSetting::Fixed(mtu) = mtu
+            && mtu.bytes() < MTU_MIN_IPV6
+            && families.contains(&Family::Ipv6)
+        {
+            return Err(ParseError::MtuBelowIpv6(mtu.bytes()));
+        }
+        Ok(subnets)
+    }
+
+    pub fn subnet(&self, family: Family) -> Option<&Subnet> {
+        self.subnets.iter().find(|s| s.prefix.family() == family)
+    }
+
+    /// The subnet that holds `address`.
+    pub fn subnet_of(&self, address: IpAddr) -> Option<&Subnet> {
+        self.subnets.iter().find(|s| s.prefix.contains(address))
+    }
+}
