@@ -1,0 +1,101 @@
+//! What a step says of the state it mends: one sentence for a person.
+
+use crate::{LinkChange, LinkKey, LinkKind, Netns, Step};
+
+impl Step {
+    /// What was wrong, seen from the records, that this step puts right.
+    pub fn finding(&self) -> String {
+        match self {
+            Self::AddNetns(name, _) => format!("namespace {name} was missing"),
+            Self::DelNetns(name) => format!("namespace {name} was left over"),
+            Self::AddLink(key, link) => match link.kind {
+                LinkKind::Bridge => format!("bridge {} was missing", key.name),
+                LinkKind::Veth { .. } => {
+                    format!("device {} ({}) was missing", key.name, link.alias.purpose)
+                }
+            },
+            Self::DelLink(key) => format!("device {} was left over or not as recorded", key.name),
+            Self::SetLink(key, change) => link_finding(key, change),
+            Self::SetSysctl(key, value) => format!("{key}{} was not {value}", at(&key.netns)),
+            Self::AddAddress(key) => {
+                format!(
+                    "{} was missing its address {}",
+                    device(&key.link),
+                    key.address
+                )
+            }
+            Self::DelAddress(key) => {
+                format!("{} had the address {}", device(&key.link), key.address)
+            }
+            Self::SetRoute(key, route) => {
+                let to = key.destination;
+                format!(
+                    "the route to {to} by {}{} was missing",
+                    route.dev,
+                    at(&key.netns)
+                )
+            }
+            Self::DelRoute(key) => {
+                format!(
+                    "the route to {}{} was left over",
+                    key.destination,
+                    at(&key.netns)
+                )
+            }
+            nft => nft.nft_finding(),
+        }
+    }
+
+    fn nft_finding(&self) -> String {
+        match self {
+            Self::AddTable(family, _) => format!("nft table {family} was missing"),
+            Self::DelTable(family) => format!("nft table {family} was left over or outdated"),
+            Self::AddSet(key, _) => format!("nft set {} {} was missing", key.family, key.name),
+            Self::DelSet(key) => format!("nft set {} {} was left over", key.family, key.name),
+            Self::AddChain(key, _) => format!("nft chain {} {} was missing", key.family, key.name),
+            Self::FlushChain(key) => {
+                format!("nft chain {} {} had other rules", key.family, key.name)
+            }
+            Self::DelChain(key) => format!("nft chain {} {} was left over", key.family, key.name),
+            Self::AddRule(key, _) => format!("nft chain {} {} lacked a rule", key.family, key.name),
+            Self::AddElement(key, _) => {
+                format!(
+                    "nft set {} {} lacked an element",
+                    key.set.family, key.set.name
+                )
+            }
+            Self::DelElement(key) => {
+                format!(
+                    "nft set {} {} had a wrong element",
+                    key.set.family, key.set.name
+                )
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn at(netns: &Netns) -> String {
+    match netns {
+        Netns::Node => String::new(),
+        Netns::Target(target) => format!(" in {target}"),
+    }
+}
+
+fn device(key: &LinkKey) -> String {
+    format!("{}{}", key.name, at(&key.netns))
+}
+
+fn link_finding(key: &LinkKey, change: &LinkChange) -> String {
+    let device = device(key);
+    match change {
+        LinkChange::Up => format!("{device} was down"),
+        LinkChange::Mac(mac) => format!("{device} had another MAC than {mac}"),
+        LinkChange::Mtu(mtu) => format!("{device} had another MTU than {mtu}"),
+        LinkChange::Alias(_) => format!("{device} had another alias"),
+        LinkChange::Master(Some(master)) => format!("{device} was no port of {master}"),
+        LinkChange::Master(None) => format!("{device} was a port of another bridge"),
+        LinkChange::Hairpin(true) => format!("{device} had hairpin off"),
+        LinkChange::Hairpin(false) => format!("{device} had hairpin on"),
+    }
+}

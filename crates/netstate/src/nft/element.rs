@@ -1,0 +1,71 @@
+//! Elements of sets and maps.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use model::{IfName, Mac, PortRange, Prefix, Proto};
+use serde::Serialize;
+
+/// The type of one field of a set's key or value (nft(8), DATA TYPES).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatumType {
+    Ifname,
+    EtherAddr,
+    Ipv4Addr,
+    Ipv6Addr,
+    InetProto,
+    InetService,
+    /// The target address of a neighbour solicitation or advertisement: 16 bytes that nft 1.0.6
+    /// only knows as raw payload, so that a set of them is declared with `typeof`.
+    NdTarget,
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Datum {
+    Ifname(IfName),
+    EtherAddr(Mac),
+    Ipv4Addr(Ipv4Addr),
+    Ipv6Addr(Ipv6Addr),
+    InetProto(Proto),
+    InetService(u16),
+    NdTarget(Ipv6Addr),
+}
+
+impl Datum {
+    pub fn address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::Ipv4Addr(v4),
+            IpAddr::V6(v6) => Self::Ipv6Addr(v6),
+        }
+    }
+
+    pub fn datum_type(&self) -> DatumType {
+        match self {
+            Self::Ifname(_) => DatumType::Ifname,
+            Self::EtherAddr(_) => DatumType::EtherAddr,
+            Self::Ipv4Addr(_) => DatumType::Ipv4Addr,
+            Self::Ipv6Addr(_) => DatumType::Ipv6Addr,
+            Self::InetProto(_) => DatumType::InetProto,
+            Self::InetService(_) => DatumType::InetService,
+            Self::NdTarget(_) => DatumType::NdTarget,
+        }
+    }
+}
+
+/// One field of an element's key: a value, or in an interval set a range of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Item {
+    One(Datum),
+    Ports(PortRange),
+    Prefix(Prefix),
+}
+
+/// A key with, in a map, the value it leads to. Both are concatenations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Element {
+    pub key: Vec<Item>,
+    pub data: Vec<Datum>,
+}

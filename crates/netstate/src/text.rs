@@ -1,0 +1,174 @@
+//! Steps as command lines for `sh`: iproute2, procps and nftables as Debian 12 has them.
+
+use std::fmt;
+
+use model::{Family, Target};
+
+use crate::nft::text as nft_text;
+use crate::{
+    AddressKey, Link, LinkChange, LinkKey, LinkKind, Netns, ROUTE_PROTOCOL, RouteKey, Step,
+    SysctlKey,
+};
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddNetns(name, mark) => {
+                let mark = quote_words(&mark.to_string());
+                write!(
+                    f,
+                    "ip netns add {name} && ip -n {name} link set lo alias {mark}"
+                )
+            }
+            Self::DelNetns(name) => write!(f, "ip netns del {name}"),
+            Self::AddLink(key, link) => add_link(f, key, link),
+            Self::DelLink(key) => write!(f, "{} link del {}", ip(&key.netns), key.name),
+            Self::SetLink(key, change) => set_link(f, key, change),
+            Self::SetSysctl(key, value) => set_sysctl(f, key, value),
+            Self::AddAddress(key) => address(f, key, "add"),
+            Self::DelAddress(key) => address(f, key, "del"),
+            Self::SetRoute(key, route) => {
+                route_head(f, key, "replace")?;
+                write!(f, " via {} dev {}", route.via, route.dev)?;
+                route_tail(f, key)
+            }
+            Self::DelRoute(key) => {
+                route_head(f, key, "del")?;
+                route_tail(f, key)
+            }
+            nft => {
+                let command = nft_text::command(nft).unwrap_or_default();
+                write!(f, "nft {}", quote(&command))
+            }
+        }
+    }
+}
+
+/// Single quotes, unless nothing in the text means anything to a shell.
+fn quote(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b" .,:/_=@-".contains(&b);
+    if text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn ip(netns: &Netns) -> String {
+    match netns {
+        Netns::Node => "ip".to_owned(),
+        Netns::Target(Target::Named(name)) => format!("ip -n {name}"),
+        Netns::Target(target) => format!("nsenter --net={} ip", quote(&target.path())),
+    }
+}
+
+/// The kernel takes an alias, and a bridge's own MTU, only for a device that exists.
+fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Result {
+    let Link {
+        mac,
+        mtu,
+        alias,
+        kind,
+    } = link;
+    let name = &key.name;
+    let alias = quote_words(&alias.to_string());
+    write!(f, "ip link add {name} address {mac}")?;
+    match kind {
+        LinkKind::Bridge => {
+            write!(f, " type bridge no_linklocal_learn 1")?;
+            write!(f, " && ip link set {name} mtu {mtu} alias {alias}")
+        }
+        LinkKind::Veth { port, peer } => {
+            write!(f, " mtu {mtu}")?;
+            if let Some(master) = &port.master {
+                write!(f, " master {master}")?;
+            }
+            write!(f, " type veth")?;
+            if let Some(peer) = peer {
+                write!(f, " peer name {}", peer.at.name)?;
+                write!(f, " mtu {} address {}", peer.mtu, peer.mac)?;
+                if let Netns::Target(target) = &peer.at.netns {
+                    write!(f, " netns {}", netns_argument(target))?;
+                }
+            }
+            write!(f, " && ip link set {name} alias {alias}")
+        }
+    }
+}
+
+fn quote_words(text: &str) -> String {
+    if text.contains(' ') {
+        format!("'{text}'")
+    } else {
+        quote(text)
+    }
+}
+
+fn netns_argument(target: &Target) -> String {
+    match target {
+        Target::Named(name) => name.clone(),
+        Target::Path(_) | Target::Pid(_) => quote(&target.path()),
+    }
+}
+
+fn set_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, change: &LinkChange) -> fmt::Result {
+    let (ip, name) = (ip(&key.netns), &key.name);
+    match change {
+        LinkChange::Up => write!(f, "{ip} link set {name} up"),
+        LinkChange::Mac(mac) => write!(f, "{ip} link set {name} address {mac}"),
+        LinkChange::Mtu(mtu) => write!(f, "{ip} link set {name} mtu {mtu}"),
+        LinkChange::Alias(alias) => {
+            write!(
+                f,
+                "{ip} link set {name} alias {}",
+                quote_words(&alias.to_string())
+            )
+        }
+        LinkChange::Master(Some(master)) => write!(f, "{ip} link set {name} master {master}"),
+        LinkChange::Master(None) => write!(f, "{ip} link set {name} nomaster"),
+        LinkChange::Hairpin(true) => write!(f, "bridge link set dev {name} hairpin on"),
+        LinkChange::Hairpin(false) => write!(f, "bridge link set dev {name} hairpin off"),
+    }
+}
+
+fn set_sysctl(f: &mut fmt::Formatter<'_>, key: &SysctlKey, value: &str) -> fmt::Result {
+    let enter = match &key.netns {
+        Netns::Node => String::new(),
+        Netns::Target(target) => format!("nsenter --net={} ", quote(&target.path())),
+    };
+    write!(f, "{enter}sysctl -qw {key}={value}")
+}
+
+fn address(f: &mut fmt::Formatter<'_>, key: &AddressKey, verb: &str) -> fmt::Result {
+    let AddressKey {
+        link,
+        address,
+        prefix_len,
+    } = key;
+    write!(
+        f,
+        "{} addr {verb} {address}/{prefix_len} dev {}",
+        ip(&link.netns),
+        link.name
+    )?;
+    if verb == "add" && address.is_ipv6() {
+        write!(f, " nodad")?;
+    }
+    Ok(())
+}
+
+fn route_head(f: &mut fmt::Formatter<'_>, key: &RouteKey, verb: &str) -> fmt::Result {
+    let family = match key.destination.family() {
+        Family::Ipv4 => "",
+        Family::Ipv6 => " -6",
+    };
+    write!(f, "{}{family} route {verb} ", ip(&key.netns))?;
+    if key.destination.is_any() {
+        write!(f, "default")
+    } else {
+        write!(f, "{}", key.destination)
+    }
+}
+
+fn route_tail(f: &mut fmt::Formatter<'_>, key: &RouteKey) -> fmt::Result {
+    write!(f, " proto {ROUTE_PROTOCOL} metric {}", key.metric)
+}
