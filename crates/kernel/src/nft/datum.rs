@@ -1,0 +1,144 @@
+//! Values in keys and data: their bytes in registers, their numbers among nft's types.
+
+use model::{IfName, Mac, Proto};
+use netstate::nft::{Datum, DatumType};
+
+use super::lower::{IFNAMSIZ, ifname};
+use crate::netlink::c_string;
+
+/// Bits of one type in the number of a concatenation (`TYPE_BITS` of nft).
+const TYPE_BITS: u32 = 6;
+const TYPE_MASK: u32 = (1 << TYPE_BITS) - 1;
+const ALL: [DatumType; 7] = [
+    DatumType::Ifname,
+    DatumType::EtherAddr,
+    DatumType::Ipv4Addr,
+    DatumType::Ipv6Addr,
+    DatumType::InetProto,
+    DatumType::InetService,
+    DatumType::NdTarget,
+];
+
+/// The number that user space calls a type by; the kernel only keeps it (`enum datatypes` of
+/// nft). A neighbour solicitation's target is an integer of 16 bytes to it.
+fn number(datum: DatumType) -> u32 {
+    match datum {
+        DatumType::NdTarget => 4,
+        DatumType::Ipv4Addr => 7,
+        DatumType::Ipv6Addr => 8,
+        DatumType::EtherAddr => 9,
+        DatumType::InetProto => 12,
+        DatumType::InetService => 13,
+        DatumType::Ifname => 41,
+    }
+}
+
+/// Bytes of a value.
+pub fn width(datum: DatumType) -> usize {
+    match datum {
+        DatumType::Ifname => IFNAMSIZ,
+        DatumType::EtherAddr => 6,
+        DatumType::Ipv4Addr => 4,
+        DatumType::Ipv6Addr | DatumType::NdTarget => 16,
+        DatumType::InetProto => 1,
+        DatumType::InetService => 2,
+    }
+}
+
+/// Bytes of a value as a field of a concatenation.
+pub fn padded_width(datum: DatumType) -> usize {
+    width(datum).next_multiple_of(4)
+}
+
+/// Bytes of a whole key or of whole data.
+pub fn total_width(types: &[DatumType]) -> usize {
+    match types {
+        [one] => width(*one),
+        many => many.iter().map(|datum| padded_width(*datum)).sum(),
+    }
+}
+
+pub fn number_of_all(types: &[DatumType]) -> u32 {
+    types
+        .iter()
+        .fold(0, |all, datum| all << TYPE_BITS | number(*datum))
+}
+
+/// The types behind a number; `None` where one is none of ours.
+pub fn types_of(mut all: u32) -> Option<Vec<DatumType>> {
+    let mut types = Vec::new();
+    while all != 0 {
+        let of_number = |datum: &DatumType| number(*datum) == all & TYPE_MASK;
+        types.push(ALL.into_iter().find(of_number)?);
+        all >>= TYPE_BITS;
+    }
+    types.reverse();
+    Some(types)
+}
+
+/// The bytes of one value.
+pub fn bytes(datum: &Datum) -> Vec<u8> {
+    match datum {
+        Datum::Ifname(name) => ifname(name).to_vec(),
+        Datum::EtherAddr(mac) => mac.bytes().to_vec(),
+        Datum::Ipv4Addr(address) => address.octets().to_vec(),
+        Datum::Ipv6Addr(address) | Datum::NdTarget(address) => address.octets().to_vec(),
+        Datum::InetProto(proto) => vec![proto.number()],
+        Datum::InetService(port) => port.to_be_bytes().to_vec(),
+    }
+}
+
+/// Joins fields to a key or data.
+pub fn join(mut fields: Vec<Vec<u8>>) -> Vec<u8> {
+    if fields.len() > 1 {
+        for field in &mut fields {
+            field.resize(field.len().next_multiple_of(4), 0);
+        }
+    }
+    fields.concat()
+}
+
+/// Takes a key or data apart; `None` where the length is another.
+pub fn split<'a>(types: &[DatumType], joined: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+    if joined.len() < total_width(types) {
+        return None;
+    }
+    let mut rest = joined;
+    let mut fields = Vec::new();
+    for datum in types {
+        fields.push(rest.get(..width(*datum))?);
+        rest = rest.get(padded_width(*datum)..).unwrap_or_default();
+    }
+    Some(fields)
+}
+
+/// A value from its bytes; `None` where they are no value of ours.
+pub fn parse(datum: DatumType, bytes: &[u8]) -> Option<Datum> {
+    Some(match datum {
+        DatumType::Ifname => Datum::Ifname(c_string(bytes)?.parse::<IfName>().ok()?),
+        DatumType::EtherAddr => Datum::EtherAddr(Mac::from_bytes(array(bytes)?).ok()?),
+        DatumType::Ipv4Addr => Datum::Ipv4Addr(array::<4>(bytes)?.into()),
+        DatumType::Ipv6Addr => Datum::Ipv6Addr(array::<16>(bytes)?.into()),
+        DatumType::NdTarget => Datum::NdTarget(array::<16>(bytes)?.into()),
+        DatumType::InetService => Datum::InetService(u16::from_be_bytes(array(bytes)?)),
+        DatumType::InetProto => Datum::InetProto(proto(*bytes.first()?)?),
+    })
+}
+
+/// The values of a whole key or data; `None` where a byte of it says something else.
+pub fn parse_all(types: &[DatumType], joined: &[u8]) -> Option<Vec<Datum>> {
+    let fields = split(types, joined)?;
+    let pairs = types.iter().zip(fields);
+    let data: Option<Vec<Datum>> = pairs.map(|(datum, field)| parse(*datum, field)).collect();
+    data.filter(|data| join(data.iter().map(bytes).collect()) == joined)
+}
+
+fn proto(number: u8) -> Option<Proto> {
+    [Proto::Tcp, Proto::Udp, Proto::Sctp]
+        .into_iter()
+        .find(|proto| proto.number() == number)
+}
+
+fn array<const LEN: usize>(bytes: &[u8]) -> Option<[u8; LEN]> {
+    bytes.try_into().ok()
+}

@@ -1,0 +1,226 @@
+//! Requests about devices.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use model::{IfName, Mac, Mtu};
+use netstate::{Alias, Link, LinkKind, Peer};
+
+use super::{CREATE, EXCL, REQUEST};
+use crate::netlink::Message;
+
+/// `VETH_INFO_PEER` (`include/uapi/linux/veth.h`).
+const VETH_INFO_PEER: u16 = 1;
+/// `IFLA_BRPORT_MODE`, which is hairpin (`include/uapi/linux/if_link.h`).
+pub(super) const BRPORT_MODE: u16 = 4;
+/// `NETNSA_NSID` and `NETNSA_FD` (`include/uapi/linux/net_namespace.h`).
+const NETNSA_NSID: u16 = 1;
+const NETNSA_FD: u16 = 3;
+
+const LOOPBACK: &str = "lo";
+/// `IFLA_BR_MULTI_BOOLOPT` and the bit of `no_linklocal_learn` in it
+/// (`include/uapi/linux/if_link.h`, `if_bridge.h`).
+const BR_MULTI_BOOLOPT: u16 = 46;
+const NO_LINKLOCAL_LEARN: u32 = 1;
+
+/// Leaves the counters out of answers.
+const SKIP_STATS: u32 = libc::RTEXT_FILTER_SKIP_STATS as u32;
+
+/// `struct ifinfomsg` for a device named by an attribute.
+fn header(flags: u32, change: u32) -> [u8; 16] {
+    let mut header = [0; 16];
+    header[8..12].copy_from_slice(&flags.to_ne_bytes());
+    header[12..16].copy_from_slice(&change.to_ne_bytes());
+    header
+}
+
+fn request(kind: u16, flags: u16) -> Message {
+    Message::new(kind, REQUEST | flags, &header(0, 0))
+}
+
+fn named(kind: u16, name: &IfName) -> Message {
+    let mut message = request(kind, 0);
+    message.attr_str(libc::IFLA_IFNAME, name.as_str());
+    message
+}
+
+pub fn get(name: &IfName) -> Message {
+    let mut message = named(libc::RTM_GETLINK, name);
+    message.attr(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+    message
+}
+
+pub fn get_at(index: u32) -> Message {
+    let mut header = header(0, 0);
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    let mut message = Message::new(libc::RTM_GETLINK, REQUEST, &header);
+    message.attr(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+    message
+}
+
+pub fn dump() -> Message {
+    let mut message = request(libc::RTM_GETLINK, 0);
+    message.attr(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+    message
+}
+
+/// The indexes of the master and the handle of the target that a new device refers to.
+#[derive(Default)]
+pub struct Refers<'a> {
+    pub master: Option<u32>,
+    pub target: Option<BorrowedFd<'a>>,
+}
+
+/// Two messages for one write: the device, then what the kernel takes only from one that exists,
+/// its `ifalias` above all. The kernel finishes a write once it began, so that no device stands
+/// without its mark when this process is killed. The second message finds the device by the
+/// private `group`, never by name: when the name was taken, it must not mark the one that has it.
+pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<Message> {
+    let mut create = request(libc::RTM_NEWLINK, CREATE | EXCL);
+    create
+        .attr_str(libc::IFLA_IFNAME, name.as_str())
+        .attr(libc::IFLA_ADDRESS, &link.mac.bytes())
+        .attr(libc::IFLA_GROUP, &group.to_ne_bytes());
+    if let Some(index) = refers.master {
+        create.attr(libc::IFLA_MASTER, &index.to_ne_bytes());
+    }
+    let mut finish = request(libc::RTM_NEWLINK, 0);
+    finish
+        .attr(libc::IFLA_GROUP, &group.to_ne_bytes())
+        .attr(libc::IFLA_IFALIAS, link.alias.to_string().as_bytes());
+    match &link.kind {
+        LinkKind::Bridge => {
+            create.nest(libc::IFLA_LINKINFO, |info| {
+                info.attr(libc::IFLA_INFO_KIND, b"bridge");
+                info.nest(libc::IFLA_INFO_DATA, |data| {
+                    // Frames to the link-local multicast addresses go around the firewall: the
+                    // bridge must not learn from them (IEEE 802.1D table 7-10).
+                    let (value, mask) = (NO_LINKLOCAL_LEARN, NO_LINKLOCAL_LEARN);
+                    let options = [value.to_ne_bytes(), mask.to_ne_bytes()].concat();
+                    data.attr(BR_MULTI_BOOLOPT, &options);
+                });
+            });
+            // An MTU set on creation is forgotten when the last port goes (`br_mtu_auto_adjust`,
+            // net/bridge/br_if.c); one set later is the administrator's.
+            finish.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
+        }
+        LinkKind::Veth { peer, .. } => {
+            create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
+            create.nest(libc::IFLA_LINKINFO, |info| {
+                info.attr(libc::IFLA_INFO_KIND, b"veth");
+                if let Some(peer) = peer {
+                    info.nest(libc::IFLA_INFO_DATA, |data| add_peer(data, peer, refers));
+                }
+            });
+        }
+    }
+    vec![create, finish]
+}
+
+fn add_peer(data: &mut Message, peer: &Peer, refers: &Refers<'_>) {
+    data.nest(VETH_INFO_PEER, |end| {
+        end.raw(&header(0, 0))
+            .attr_str(libc::IFLA_IFNAME, peer.at.name.as_str())
+            .attr(libc::IFLA_ADDRESS, &peer.mac.bytes())
+            .attr(libc::IFLA_MTU, &mtu_bytes(peer.mtu));
+        if let Some(target) = refers.target {
+            end.attr(libc::IFLA_NET_NS_FD, &target.as_raw_fd().to_ne_bytes());
+        }
+    });
+}
+
+fn mtu_bytes(mtu: Mtu) -> [u8; 4] {
+    u32::from(mtu.bytes()).to_ne_bytes()
+}
+
+pub fn del(name: &IfName) -> Message {
+    named(libc::RTM_DELLINK, name)
+}
+
+/// Removes every device of a group at once.
+pub fn del_group(group: u32) -> Message {
+    let mut message = request(libc::RTM_DELLINK, 0);
+    message.attr(libc::IFLA_GROUP, &group.to_ne_bytes());
+    message
+}
+
+pub fn set_group(name: &IfName, group: u32) -> Message {
+    let mut message = named(libc::RTM_NEWLINK, name);
+    message.attr(libc::IFLA_GROUP, &group.to_ne_bytes());
+    message
+}
+
+pub fn set_up(name: &IfName) -> Message {
+    let up = libc::IFF_UP as u32;
+    let mut message = Message::new(libc::RTM_NEWLINK, REQUEST, &header(up, up));
+    message.attr_str(libc::IFLA_IFNAME, name.as_str());
+    message
+}
+
+pub fn set_mac(name: &IfName, mac: Mac) -> Message {
+    let mut message = named(libc::RTM_NEWLINK, name);
+    message.attr(libc::IFLA_ADDRESS, &mac.bytes());
+    message
+}
+
+pub fn set_mtu(name: &IfName, mtu: Mtu) -> Message {
+    let mut message = named(libc::RTM_NEWLINK, name);
+    message.attr(libc::IFLA_MTU, &mtu_bytes(mtu));
+    message
+}
+
+/// The mark of a namespace stands on its loopback device.
+pub fn set_loopback_alias(alias: &Alias) -> Message {
+    let mut message = request(libc::RTM_NEWLINK, 0);
+    message
+        .attr_str(libc::IFLA_IFNAME, LOOPBACK)
+        .attr(libc::IFLA_IFALIAS, alias.to_string().as_bytes());
+    message
+}
+
+pub fn get_loopback() -> Message {
+    let mut message = request(libc::RTM_GETLINK, 0);
+    message
+        .attr_str(libc::IFLA_IFNAME, LOOPBACK)
+        .attr(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+    message
+}
+
+pub fn set_alias(name: &IfName, alias: &Alias) -> Message {
+    let mut message = named(libc::RTM_NEWLINK, name);
+    message.attr(libc::IFLA_IFALIAS, alias.to_string().as_bytes());
+    message
+}
+
+/// Makes the device a port of the master with this index; 0 for of none.
+pub fn set_master(name: &IfName, index: u32) -> Message {
+    let mut message = named(libc::RTM_NEWLINK, name);
+    message.attr(libc::IFLA_MASTER, &index.to_ne_bytes());
+    message
+}
+
+pub fn set_hairpin(name: &IfName, on: bool) -> Message {
+    let mut message = named(libc::RTM_NEWLINK, name);
+    message.nest(libc::IFLA_LINKINFO, |info| {
+        info.attr(libc::IFLA_INFO_SLAVE_KIND, b"bridge")
+            .nest(libc::IFLA_INFO_SLAVE_DATA, |port| {
+                port.attr(BRPORT_MODE, &[u8::from(on)]);
+            });
+    });
+    message
+}
+
+/// Asks for the number by which the socket's namespace knows another.
+pub fn get_nsid(target: BorrowedFd<'_>) -> Message {
+    // `struct rtgenmsg`: a family, none.
+    let mut message = Message::new(libc::RTM_GETNSID, REQUEST, &[0]);
+    message.attr(NETNSA_FD, &target.as_raw_fd().to_ne_bytes());
+    message
+}
+
+/// The number; `None` where it has none.
+pub fn read_nsid(kind: u16, payload: &[u8]) -> Option<i32> {
+    let is_answer = kind == libc::RTM_NEWNSID;
+    let bytes = crate::netlink::Attrs::behind(payload, 4).get(NETNSA_NSID)?;
+    let nsid = bytes.first_chunk().map(|b| i32::from_ne_bytes(*b))?;
+    (is_answer && nsid >= 0).then_some(nsid)
+}

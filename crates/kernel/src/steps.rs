@@ -1,0 +1,218 @@
+//! One step of a plan: the requests that do it.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use model::{IfName, Target};
+use netstate::{
+    AddressKey, Alias, Link, LinkChange, LinkKey, Netns, Route, RouteKey, Step, SysctlKey,
+};
+use rustix::io::Errno;
+
+use crate::error::KernelError;
+use crate::namespace::Namespace;
+use crate::netlink::{Message, NetlinkError};
+use crate::{Kernel, firewall, named, rtnl, sysctl};
+
+/// Requests in one write: their answers must fit the socket's receive buffer.
+const BATCH_MAX: usize = 64;
+
+/// Why a step failed, before the step's own text is put in front.
+pub(crate) enum Failure {
+    Kernel(NetlinkError),
+    Place(KernelError),
+}
+
+impl From<NetlinkError> for Failure {
+    fn from(error: NetlinkError) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<KernelError> for Failure {
+    fn from(error: KernelError) -> Self {
+        Self::Place(error)
+    }
+}
+
+/// A removal of what is not there has been done.
+fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
+    match result {
+        Err(Failure::Kernel(NetlinkError {
+            errno: Errno::NOENT | Errno::NODEV | Errno::ADDRNOTAVAIL | Errno::SRCH,
+            ..
+        }))
+        | Err(Failure::Place(
+            KernelError::TargetMissing(_)
+            | KernelError::TargetNotNetns(_)
+            | KernelError::NoSuchLink(_),
+        )) => Ok(()),
+        result => result,
+    }
+}
+
+/// A group number that nobody else uses: people's are small.
+fn private_group() -> u32 {
+    let random = RandomState::new().build_hasher().finish() as u32;
+    random | 0x8000_0000
+}
+
+impl Kernel {
+    /// Does one step.
+    pub(crate) fn step(&mut self, step: &Step) -> Result<(), Failure> {
+        match step {
+            Step::AddNetns(name, mark) => self.add_netns(name, mark),
+            Step::DelNetns(name) => {
+                self.forget(&Target::Named(name.clone()));
+                Ok(named::del(name)?)
+            }
+            Step::AddLink(key, link) => self.add_link(key, link),
+            Step::DelLink(key) => unless_gone(self.del_link(key)),
+            Step::SetLink(key, change) => self.set_link(key, change),
+            Step::SetSysctl(key, value) => self.set_sysctl(key, value),
+            Step::AddAddress(key) => self.add_address(key),
+            Step::DelAddress(key) => unless_gone(self.del_address(key)),
+            Step::SetRoute(key, route) => self.set_route(key, route),
+            Step::DelRoute(key) => unless_gone(self.request(&key.netns, rtnl::route::del(key))),
+            nft => firewall::transaction(&mut self.node, std::slice::from_ref(nft))
+                .map_err(|(_, failure)| failure),
+        }
+    }
+
+    fn request(&mut self, netns: &Netns, message: Message) -> Result<(), Failure> {
+        Ok(self.namespace(netns)?.route()?.request(message)?)
+    }
+
+    fn add_netns(&mut self, name: &str, mark: &Alias) -> Result<(), Failure> {
+        let target = Target::Named(name.to_owned());
+        self.forget(&target);
+        let namespace = named::add(name, mark)?;
+        self.targets.insert(&target, namespace);
+        Ok(())
+    }
+
+    fn add_link(&mut self, key: &LinkKey, link: &Link) -> Result<(), Failure> {
+        let master = match link.master() {
+            Some(name) => Some(self.node.index(name)?),
+            None => None,
+        };
+        let inside = match link.peer().map(|peer| (&peer.at.netns, &peer.at.name)) {
+            Some((Netns::Target(target), name)) => {
+                self.target(target)?.forget_index(name);
+                self.targets.get(target)
+            }
+            Some((Netns::Node, _)) | None => None,
+        };
+        let target = inside.and_then(Namespace::handle);
+        let group = private_group();
+        let refers = rtnl::link::Refers { master, target };
+        let messages = rtnl::link::add(&key.name, link, &refers, group);
+        self.node.forget_index(&key.name);
+        let socket = self.node.route()?;
+        let refused = socket.batch(messages, |_| true)?;
+        match refused.into_iter().next() {
+            None => Ok(socket.request(rtnl::link::set_group(&key.name, 0))?),
+            Some((0, error)) if error.errno == Errno::EXIST => self.which_exists(key, link),
+            Some((0, error)) => Err(error.into()),
+            Some((_, error)) => {
+                socket.request(rtnl::link::del_group(group))?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Of a pair either name may have been taken.
+    fn which_exists(&mut self, key: &LinkKey, link: &Link) -> Result<(), Failure> {
+        let on_node = self.node.index(&key.name).is_ok();
+        let taken = match link.peer() {
+            Some(peer) if !on_node => &peer.at,
+            Some(_) | None => key,
+        };
+        Err(KernelError::LinkExists(taken.clone()).into())
+    }
+
+    fn del_link(&mut self, key: &LinkKey) -> Result<(), Failure> {
+        let namespace = self.namespace(&key.netns)?;
+        namespace.forget_index(&key.name);
+        Ok(namespace.route()?.request(rtnl::link::del(&key.name))?)
+    }
+
+    /// Removes devices of the node in one go. Answers which of them are gone.
+    pub(crate) fn del_together(
+        &mut self,
+        links: &[(usize, IfName)],
+    ) -> Result<BTreeSet<usize>, Failure> {
+        let group = private_group();
+        let mut gone = BTreeSet::new();
+        for (_, name) in links {
+            self.node.forget_index(name);
+        }
+        let socket = self.node.route()?;
+        for part in links.chunks(BATCH_MAX) {
+            let messages = part
+                .iter()
+                .map(|(_, name)| rtnl::link::set_group(name, group))
+                .collect();
+            let refused = socket.batch(messages, |_| true)?;
+            gone.extend(part.iter().map(|(index, _)| *index));
+            for (place, error) in refused {
+                if error.errno != Errno::NODEV {
+                    gone.remove(&part[place].0);
+                }
+            }
+        }
+        match socket.request(rtnl::link::del_group(group)) {
+            // ENODEV: none of them was there.
+            Ok(()) => Ok(gone),
+            Err(error) if error.errno == Errno::NODEV => Ok(gone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn set_link(&mut self, key: &LinkKey, change: &LinkChange) -> Result<(), Failure> {
+        let name = &key.name;
+        let message = match change {
+            LinkChange::Up => rtnl::link::set_up(name),
+            LinkChange::Mac(mac) => rtnl::link::set_mac(name, *mac),
+            LinkChange::Mtu(mtu) => rtnl::link::set_mtu(name, *mtu),
+            LinkChange::Alias(alias) => rtnl::link::set_alias(name, alias),
+            LinkChange::Master(None) => rtnl::link::set_master(name, 0),
+            LinkChange::Master(Some(master)) => {
+                let index = self.namespace(&key.netns)?.index(master)?;
+                rtnl::link::set_master(name, index)
+            }
+            LinkChange::Hairpin(on) => rtnl::link::set_hairpin(name, *on),
+        };
+        self.request(&key.netns, message)
+    }
+
+    fn set_sysctl(&mut self, key: &SysctlKey, value: &str) -> Result<(), Failure> {
+        let (path, value) = (key.path().to_owned(), value.to_owned());
+        let written = self
+            .namespace(&key.netns)?
+            .visit(move || sysctl::write(&path, &value))?;
+        Ok(written.map_err(NetlinkError::from)?)
+    }
+
+    fn add_address(&mut self, key: &AddressKey) -> Result<(), Failure> {
+        let namespace = self.namespace(&key.link.netns)?;
+        let index = namespace.index(&key.link.name)?;
+        match namespace.route()?.request(rtnl::address::add(key, index)) {
+            Err(error) if error.errno == Errno::EXIST => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    fn del_address(&mut self, key: &AddressKey) -> Result<(), Failure> {
+        let namespace = self.namespace(&key.link.netns)?;
+        let index = namespace.index(&key.link.name)?;
+        Ok(namespace.route()?.request(rtnl::address::del(key, index))?)
+    }
+
+    fn set_route(&mut self, key: &RouteKey, route: &Route) -> Result<(), Failure> {
+        let namespace = self.namespace(&key.netns)?;
+        let index = namespace.index(&route.dev)?;
+        let message = rtnl::route::set(key, route, index);
+        Ok(namespace.route()?.request(message)?)
+    }
+}
