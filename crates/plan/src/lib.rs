@@ -1,0 +1,19 @@
+//! What the kernel should hold: a pure function of what the node knows.
+//!
+//! `desired` is the node's whole state; the parts of one network and of one endpoint stand
+//! beside it, because attaching touches one endpoint's part only. Nothing here looks at a
+//! kernel: what was observed comes in as data.
+
+mod endpoint;
+mod firewall;
+mod network;
+mod owned;
+mod publish;
+mod view;
+
+pub use endpoint::{endpoint_part, port_name};
+pub use firewall::{NAMES, Names, PORT_START, ruleset};
+pub use network::{bridge_name, network_part};
+pub use owned::only_owned;
+pub use publish::published_elements;
+pub use view::{EndpointView, NetworkView, View, desired};
