@@ -1,0 +1,149 @@
+//! Addresses that are not free: an endpoint's, or resting since its endpoint went.
+
+use std::net::IpAddr;
+
+use ipam::COOL_DOWN_SECS;
+use model::{EndpointId, Family, NetworkId};
+
+use crate::column::{Bytes16, family_number, seconds};
+use crate::{Records, StoreError};
+
+/// The most addresses in one answer of [`Records::taken_from`].
+pub const TAKEN_PAGE: usize = 64;
+
+/// What to do with the addresses that rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resting {
+    /// They count as taken.
+    Avoid,
+    /// They count as free: there is nothing else.
+    Use,
+}
+
+/// Released at one of these seconds, an address rests now. Not in the future: where the clock
+/// was set back, nobody knows how long it has rested, and it is as good as rested.
+fn resting_since(now: u64) -> (i64, i64) {
+    let now = seconds(now);
+    (
+        now.saturating_sub(seconds(COOL_DOWN_SECS))
+            .saturating_add(1),
+        now,
+    )
+}
+
+impl Records {
+    /// The taken addresses of `address`'s family at or above it: the lowest [`TAKEN_PAGE`],
+    /// ascending. What `ipam::next_free` asks for.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn taken_from(
+        &self,
+        network: NetworkId,
+        address: IpAddr,
+        now: u64,
+        resting: Resting,
+    ) -> Result<Vec<IpAddr>, StoreError> {
+        let (since, until) = match resting {
+            Resting::Avoid => resting_since(now),
+            Resting::Use => (1, 0),
+        };
+        let first = Bytes16::at_least(address);
+        let last = Bytes16::last_of(Family::of(address));
+        self.rows(
+            "SELECT address FROM address
+             WHERE network = ?1 AND address BETWEEN ?2 AND ?3
+                 AND (endpoint IS NOT NULL OR released_at BETWEEN ?4 AND ?5)
+             ORDER BY address LIMIT ?6",
+            (network.0, first, last, since, until, TAKEN_PAGE as i64),
+            |row| row.get(0).map(|Bytes16(address)| address),
+        )
+    }
+
+    /// The address that has rested longest: the one to use when no other is free.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn oldest_resting(
+        &self,
+        network: NetworkId,
+        family: Family,
+    ) -> Result<Option<IpAddr>, StoreError> {
+        let sql = "SELECT address FROM address INDEXED BY address_resting
+             WHERE released_at IS NOT NULL AND network = ?1 AND address BETWEEN ?2 AND ?3
+             ORDER BY released_at LIMIT 1";
+        let first = Bytes16::at_least(family.unspecified());
+        let last = Bytes16::last_of(family);
+        self.row(sql, (network.0, first, last), |row| {
+            row.get(0).map(|Bytes16(address)| address)
+        })
+    }
+
+    /// Forgets the addresses that have rested.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn purge_rested(&mut self, now: u64) -> Result<(), StoreError> {
+        let (since, until) = resting_since(now);
+        self.execute("DELETE FROM address WHERE released_at < ?1", [since])?;
+        self.execute("DELETE FROM address WHERE released_at > ?1", [until])?;
+        Ok(())
+    }
+
+    /// Gives an address to an endpoint that is being inserted.
+    pub(crate) fn claim_address(
+        &self,
+        network: NetworkId,
+        address: IpAddr,
+        endpoint: EndpointId,
+    ) -> Result<(), StoreError> {
+        let claimed = self.execute(
+            "INSERT INTO address (network, address, endpoint) VALUES (?1, ?2, ?3)
+             ON CONFLICT (network, address) DO UPDATE
+             SET endpoint = excluded.endpoint, released_at = NULL WHERE endpoint IS NULL",
+            (network.0, Bytes16(address), endpoint.0),
+        )?;
+        if claimed == 0 {
+            let by = self.owner(
+                "SELECT e.id, e.name, n.name FROM address a
+                 JOIN endpoint e ON e.id = a.endpoint JOIN network n ON n.id = e.network
+                 WHERE a.network = ?1 AND a.address = ?2",
+                (network.0, Bytes16(address)),
+            )?;
+            // An address that nobody has could be claimed.
+            return Err(match by {
+                Some(by) => StoreError::AddressTaken { address, by },
+                None => self.failed(rusqlite::Error::QueryReturnedNoRows),
+            });
+        }
+        self.execute(
+            "UPDATE subnet SET last = ?3 WHERE network = ?1 AND family = ?2",
+            (
+                network.0,
+                family_number(Family::of(address)),
+                Bytes16(address),
+            ),
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn release_addresses(
+        &self,
+        endpoint: EndpointId,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE address SET endpoint = NULL, released_at = ?2 WHERE endpoint = ?1",
+            (endpoint.0, seconds(now)),
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn addresses_of(&self, endpoint: EndpointId) -> Result<Vec<IpAddr>, StoreError> {
+        // IPv4 first, as mapped addresses sort below all others that are given out.
+        let sql = "SELECT address FROM address WHERE endpoint = ?1 ORDER BY address";
+        self.rows(sql, [endpoint.0], |row| {
+            row.get(0).map(|Bytes16(address)| address)
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! Values of `model` as SQLite columns. Every one is checked again on its way out.
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+use model::{Family, HostBind, Reach};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+use crate::record::UnknownWord;
+
+/// A text that parses to `T`.
+pub(crate) struct Parsed<T>(pub T);
+
+impl<T> FromSql for Parsed<T>
+where
+    T: FromStr,
+    T::Err: Error + Send + Sync + 'static,
+{
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value
+            .as_str()?
+            .parse()
+            .map(Self)
+            .map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
+/// An address as 16 bytes, most significant first, IPv4 mapped into IPv6 (RFC 4291 section
+/// 2.5.5.2): bytes sort as addresses do, and one index serves both families.
+pub(crate) struct Bytes16(pub IpAddr);
+
+impl Bytes16 {
+    /// `address`, or the lowest one of its family. That of IPv6 is the first behind the mapped
+    /// ones: the few below are no container's (RFC 4291 sections 2.5.2, 2.5.3, 2.5.5).
+    pub(crate) fn at_least(address: IpAddr) -> Self {
+        let behind_mapped = Ipv6Addr::new(0, 0, 0, 0, 1, 0, 0, 0);
+        Self(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => v6.max(behind_mapped).into(),
+        })
+    }
+
+    /// The highest address of a family.
+    pub(crate) fn last_of(family: Family) -> Self {
+        match family {
+            Family::Ipv4 => Self([255; 4].into()),
+            Family::Ipv6 => Self([255; 16].into()),
+        }
+    }
+}
+
+impl ToSql for Bytes16 {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let octets = match self.0 {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        Ok(octets.to_vec().into())
+    }
+}
+
+impl FromSql for Bytes16 {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let blob = value.as_blob()?;
+        let octets: [u8; 16] = blob.try_into().map_err(|_| FromSqlError::InvalidBlobSize {
+            expected_size: 16,
+            blob_size: blob.len(),
+        })?;
+        Ok(Self(Ipv6Addr::from(octets).to_canonical()))
+    }
+}
+
+/// A `HostBind` as text: `*`, or the address that a person would type.
+pub(crate) struct Bind(pub HostBind);
+
+const ANY: &str = "*";
+
+impl ToSql for Bind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            HostBind::Any => ANY.into(),
+            HostBind::AnyOf(family) => family.unspecified().to_string().into(),
+            HostBind::Address(address) => address.to_string().into(),
+        })
+    }
+}
+
+impl FromSql for Bind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        if value.as_str()? == ANY {
+            return Ok(Self(HostBind::Any));
+        }
+        let Parsed(address) = Parsed::<IpAddr>::column_result(value)?;
+        Ok(Self(if address.is_unspecified() {
+            HostBind::AnyOf(Family::of(address))
+        } else {
+            HostBind::Address(address)
+        }))
+    }
+}
+
+/// A `Reach` as text.
+pub(crate) struct ReachWord(pub Reach);
+
+impl ToSql for ReachWord {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Reach::Outside => "outside".into(),
+            Reach::Internal => "internal".into(),
+        })
+    }
+}
+
+impl FromSql for ReachWord {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "outside" => Ok(Self(Reach::Outside)),
+            "internal" => Ok(Self(Reach::Internal)),
+            other => Err(FromSqlError::Other(Box::new(UnknownWord(other.to_owned())))),
+        }
+    }
+}
+
+/// A namespace cookie: 64 bits without a sign, kept in SQLite's 64 bits with one.
+pub(crate) struct Cookie(pub u64);
+
+impl ToSql for Cookie {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.cast_signed().into())
+    }
+}
+
+impl FromSql for Cookie {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self(value.as_i64()?.cast_unsigned()))
+    }
+}
+
+/// Seconds since 1970. SQLite counts to 2^63; what is above that is as far in the future.
+pub(crate) fn seconds(secs: u64) -> i64 {
+    i64::try_from(secs).unwrap_or(i64::MAX)
+}
+
+/// A `Family` as the number of its IP version.
+pub(crate) fn family_number(family: Family) -> u8 {
+    match family {
+        Family::Ipv4 => 4,
+        Family::Ipv6 => 6,
+    }
+}

@@ -1,0 +1,272 @@
+//! The open records: how questions are asked and changes committed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::{NetnsId, NodeId};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, ffi};
+
+use crate::column::Cookie;
+use crate::error::from_sqlite;
+use crate::{OpenMode, StoreError, Unfinished, open};
+
+/// How long the log may grow before a commit copies it into the database, in bytes.
+///
+/// A process that opens the records alone reads all of the log, 0.8 ms per MiB; copying it waits
+/// twice for the disk, 5 ms and more. An attach writes 20 to 40 KiB (90 KiB for 32 scattered
+/// ports), so that one in thirty copies, and the others read 0.4 ms' worth on average.
+const LOG_MAX_BYTES: u64 = 1024 * 1024;
+
+/// What a committed change survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of this process, at any moment. A power cut may undo the newest changes:
+    /// enough for endpoints, whose namespaces go with the power.
+    Process,
+    /// A power cut too: the commit waits for the disk.
+    Power,
+}
+
+/// The records of a node.
+#[derive(Debug)]
+pub struct Records {
+    pub(crate) conn: Connection,
+    path: PathBuf,
+    node: NodeId,
+    home: Option<NetnsId>,
+    #[cfg(test)]
+    pub(crate) seen: std::cell::RefCell<std::collections::BTreeSet<&'static str>>,
+}
+
+impl Records {
+    /// Opens the records of a state directory. `fresh` becomes their identity where there are
+    /// none yet.
+    ///
+    /// # Errors
+    /// `Newer`, `Corrupt` (the file is left as it is), `NoSpace`, `ReadOnly`, `Permission`,
+    /// `Create`, `Open`.
+    pub fn open(dir: &Path, mode: OpenMode, fresh: NodeId) -> Result<Self, StoreError> {
+        open::open(dir, mode, fresh)
+    }
+
+    pub(crate) fn new(
+        conn: Connection,
+        path: PathBuf,
+        node: NodeId,
+        home: Option<NetnsId>,
+    ) -> Self {
+        Self {
+            conn,
+            path,
+            node,
+            home,
+            #[cfg(test)]
+            seen: Default::default(),
+        }
+    }
+
+    /// The identity of these records: the mark on what they own in the kernel.
+    pub fn node_id(&self) -> NodeId {
+        self.node
+    }
+
+    /// The namespace of the node that these records were last applied to.
+    pub fn home(&self) -> Option<NetnsId> {
+        self.home.clone()
+    }
+
+    /// # Errors
+    /// Those of a commit.
+    pub fn set_home(&mut self, home: &NetnsId) -> Result<(), StoreError> {
+        self.transaction(Durability::Power, |records| {
+            records.execute(
+                "UPDATE meta SET boot = ?1, cookie = ?2 WHERE one = 1",
+                (home.boot.to_string(), Cookie(home.cookie)),
+            )
+        })?;
+        self.home = Some(home.clone());
+        Ok(())
+    }
+
+    /// Takes the identity of records that are lost, and with it what they own in the kernel.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn set_node_id(&mut self, node: NodeId) -> Result<(), StoreError> {
+        self.transaction(Durability::Power, |records| {
+            records.execute(
+                "UPDATE meta SET node_id = ?1 WHERE one = 1",
+                [node.to_string()],
+            )
+        })?;
+        self.node = node;
+        Ok(())
+    }
+
+    /// All that is not `Ready` or `Attached`. Under the node's lock, this is what processes
+    /// that died have left.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn unfinished(&self) -> Result<Unfinished, StoreError> {
+        self.snapshot(|records| {
+            Ok(Unfinished {
+                networks: records.unfinished_networks()?,
+                endpoints: records.unfinished_endpoints()?,
+            })
+        })
+    }
+
+    /// Lets `work` read one moment's records, whatever other processes commit meanwhile.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn snapshot<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&Records) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if !self.conn.is_autocommit() {
+            return work(self);
+        }
+        self.batch("BEGIN")?;
+        let done = work(self);
+        // There is nothing to commit: it ends the reading, and can't fail.
+        let _ = self.conn.execute_batch("COMMIT");
+        done
+    }
+
+    /// Does all of `work` or, when it fails, nothing. Inside another transaction it is a part of
+    /// that one, whose durability counts.
+    ///
+    /// # Errors
+    /// Those of `work` and of a commit.
+    pub fn transaction<T, E: From<StoreError>>(
+        &mut self,
+        durability: Durability,
+        work: impl FnOnce(&mut Records) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if !self.conn.is_autocommit() {
+            return self.bracket(
+                [
+                    "SAVEPOINT part",
+                    "RELEASE part",
+                    "ROLLBACK TO part; RELEASE part",
+                ],
+                work,
+            );
+        }
+        let whole = ["BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"];
+        let done = match durability {
+            Durability::Process => self.bracket(whole, work)?,
+            Durability::Power => {
+                self.batch("PRAGMA synchronous = FULL")?;
+                let done = self.bracket(whole, work);
+                self.batch("PRAGMA synchronous = NORMAL")?;
+                done?
+            }
+        };
+        self.bound_log();
+        Ok(done)
+    }
+
+    fn bracket<T, E: From<StoreError>>(
+        &mut self,
+        [begin, commit, undo]: [&'static str; 3],
+        work: impl FnOnce(&mut Records) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.batch(begin)?;
+        let done = work(self).and_then(|done| {
+            self.batch(commit)?;
+            Ok(done)
+        });
+        if done.is_err() && !self.conn.is_autocommit() {
+            // SQLite has undone it already after some errors (a full disk); the first error is
+            // the one to tell.
+            let _ = self.conn.execute_batch(undo);
+        }
+        done
+    }
+
+    /// Copies the log into the database and empties it, so that the next process to open the
+    /// records has nothing to read. A reader in the way is waited for.
+    ///
+    /// # Errors
+    /// `NoSpace`, `ReadOnly`, `Busy` when a reader stays.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let blocked = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(|error| self.failed(error))?;
+        if blocked {
+            let busy = ffi::Error::new(ffi::SQLITE_BUSY);
+            return Err(self.failed(rusqlite::Error::SqliteFailure(busy, None)));
+        }
+        Ok(())
+    }
+
+    /// Keeps the log short, waiting for no reader. What was committed is safe in the log, so that
+    /// a failure here is nobody's: the next commit tries again.
+    fn bound_log(&mut self) {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if fs::metadata(log).is_ok_and(|meta| meta.len() > LOG_MAX_BYTES) {
+            let _ = self.conn.busy_timeout(Duration::ZERO);
+            let _ = self.checkpoint();
+            let _ = self.conn.busy_timeout(open::BUSY_WAIT);
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn failed(&self, error: rusqlite::Error) -> StoreError {
+        from_sqlite(&self.path, error)
+    }
+
+    pub(crate) fn batch(&self, sql: &'static str) -> Result<(), StoreError> {
+        self.conn
+            .execute_batch(sql)
+            .map_err(|error| self.failed(error))
+    }
+
+    /// The one way to a statement, so that a test sees all of them.
+    fn prepare(&self, sql: &'static str) -> rusqlite::Result<CachedStatement<'_>> {
+        #[cfg(test)]
+        self.seen.borrow_mut().insert(sql);
+        self.conn.prepare_cached(sql)
+    }
+
+    pub(crate) fn execute(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Result<usize, StoreError> {
+        self.prepare(sql)
+            .and_then(|mut statement| statement.execute(params))
+            .map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn row<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.prepare(sql)
+            .and_then(|mut statement| statement.query_row(params, read).optional())
+            .map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn rows<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.prepare(sql)
+            .and_then(|mut statement| statement.query_map(params, read)?.collect())
+            .map_err(|error| self.failed(error))
+    }
+}
