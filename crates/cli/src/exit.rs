@@ -1,0 +1,86 @@
+//! How a call ends: its exit code, and what an error tells a person or a machine.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Error;
+use engine::{EngineError, ErrorClass};
+use serde::Serialize;
+
+/// Something was found: a dry run of reconcile has work, doctor has a complaint.
+pub const FOUND: u8 = 10;
+const OTHER: u8 = 1;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    error: Body,
+}
+
+#[derive(Debug, Serialize)]
+struct Body {
+    exit_code: u8,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+}
+
+/// Prints an error on standard error and answers the exit code.
+pub fn report(error: &Error, json: bool) -> ExitCode {
+    let class = error.downcast_ref::<EngineError>().map(EngineError::class);
+    let code = class.map_or(OTHER, code);
+    let message = message(error);
+    let hint = class.and_then(hint);
+    let mut stderr = std::io::stderr().lock();
+    // Where standard error is closed, the exit code still speaks.
+    let _ = if json {
+        let body = Body {
+            exit_code: code,
+            message,
+            hint,
+        };
+        let text = serde_json::to_string_pretty(&Report { error: body });
+        writeln!(stderr, "{}", text.unwrap_or_default())
+    } else {
+        let hint = hint
+            .map(|hint| format!("\n       {hint}"))
+            .unwrap_or_default();
+        writeln!(stderr, "pontoon: {message}{hint}")
+    };
+    ExitCode::from(code)
+}
+
+/// The error and what caused it, without saying anything twice.
+fn message(error: &Error) -> String {
+    let mut text = String::new();
+    for part in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = part;
+        } else if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+    }
+    text
+}
+
+fn code(class: ErrorClass) -> u8 {
+    match class {
+        ErrorClass::Other => OTHER,
+        ErrorClass::Usage => 2,
+        ErrorClass::Missing => 3,
+        ErrorClass::Taken => 4,
+        ErrorClass::Exhausted => 5,
+        ErrorClass::Permission => 6,
+        ErrorClass::Busy => 7,
+        ErrorClass::Records => 8,
+        ErrorClass::Kernel => 9,
+    }
+}
+
+fn hint(class: ErrorClass) -> Option<&'static str> {
+    match class {
+        ErrorClass::Permission => Some("run it as root (CAP_NET_ADMIN and CAP_SYS_ADMIN)"),
+        ErrorClass::Kernel => Some("'pontoon doctor' checks what the kernel can do"),
+        ErrorClass::Missing => Some("'pontoon network ls' and 'pontoon ls' show what there is"),
+        _ => None,
+    }
+}

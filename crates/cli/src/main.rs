@@ -1,0 +1,22 @@
+//! `pontoon`: the command line. Arguments in, one call of the engine, text or JSON and an exit
+//! code out; no logic of its own.
+
+mod args;
+mod exit;
+mod print;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.common.json;
+    match run::run(cli) {
+        Ok(code) => code,
+        Err(error) => exit::report(&error, json),
+    }
+}

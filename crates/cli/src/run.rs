@@ -1,0 +1,166 @@
+//! Each command as one call of the engine.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use engine::{
+    AttachRequest, DetachRequest, Engine, Health, Mode, NetnsAfter, NetnsBefore, NewNetwork,
+    Settings, SubnetChoice, TakeOver,
+};
+use model::Reach;
+use netstate::Plan;
+
+use crate::args::{Attach, Cli, Command, Common, Detach, Dry, NetworkCommand, NetworkCreate};
+use crate::exit::FOUND;
+use crate::print::{self, Out};
+
+/// How long a command waits for another one that is changing the node, in seconds.
+const LOCK_WAIT_SECS: u64 = 30;
+
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let engine = engine(&cli.common)?;
+    let out = Out {
+        json: cli.common.json,
+    };
+    match cli.command {
+        Command::Network(command) => network(&engine, command, out)?,
+        Command::Attach(args) => {
+            let mode = mode(&args.dry);
+            let change = engine.attach(&attach_request(args), mode)?;
+            out.change(mode, &change, print::attached)?;
+        }
+        Command::Detach(args) => {
+            let mode = mode(&args.dry);
+            let change = engine.detach(&detach_request(args), mode)?;
+            out.change(mode, &change, |detached| print::detached(detached))?;
+        }
+        Command::Ls => out.show(&engine.endpoints()?, |all| print::endpoints(all))?,
+        Command::Stack { target } => {
+            out.show(&engine.stack(target.as_ref())?, print::stack)?;
+        }
+        Command::Reconcile { dry, take_over } => return reconcile(&engine, &dry, take_over, out),
+        Command::Doctor => return doctor(&engine, out),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn engine(common: &Common) -> Result<Engine> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).context("can't get random bits from the kernel")?;
+    Ok(Engine::new(Settings {
+        state_dir: common.state_dir.clone(),
+        now_secs: now.unwrap_or_default().as_secs(),
+        random: u64::from_ne_bytes(random),
+        lock_wait: Duration::from_secs(LOCK_WAIT_SECS),
+        announce: if common.verbose {
+            print::announce
+        } else {
+            |_: &Plan| {}
+        },
+    }))
+}
+
+fn mode(dry: &Dry) -> Mode {
+    if dry.dry_run {
+        Mode::DryRun
+    } else {
+        Mode::Apply
+    }
+}
+
+fn network(engine: &Engine, command: NetworkCommand, out: Out) -> Result<()> {
+    match command {
+        NetworkCommand::Create(args) => {
+            let mode = mode(&args.dry);
+            let change = engine.create_network(&new_network(args), mode)?;
+            out.change(mode, &change, print::network_created)
+        }
+        NetworkCommand::Ls => out.show(&engine.networks()?, |all| print::networks(all)),
+        NetworkCommand::Show { name } => out.show(&engine.network(&name)?, print::network),
+        NetworkCommand::Rm { name, dry } => {
+            let mode = mode(&dry);
+            let change = engine.remove_network(&name, mode)?;
+            out.change(mode, &change, print::network_removed)
+        }
+    }
+}
+
+fn new_network(args: NetworkCreate) -> NewNetwork {
+    NewNetwork {
+        name: args.name,
+        subnets: match (args.subnet.is_empty(), args.ipv6) {
+            (false, _) => SubnetChoice::Given(args.subnet),
+            (true, false) => SubnetChoice::PickIpv4,
+            (true, true) => SubnetChoice::PickBoth,
+        },
+        gateways: args.gateway,
+        bridge: args.bridge,
+        mtu: args.mtu,
+        reach: if args.internal {
+            Reach::Internal
+        } else {
+            Reach::Outside
+        },
+    }
+}
+
+fn attach_request(args: Attach) -> AttachRequest {
+    AttachRequest {
+        network: args.network,
+        target: args.target,
+        before: if args.create {
+            NetnsBefore::Create
+        } else {
+            NetnsBefore::Exists
+        },
+        name: args.name,
+        addresses: args.ip,
+        mac: args.mac,
+        ifname: args.ifname,
+        publish: args.publish,
+    }
+}
+
+fn detach_request(args: Detach) -> DetachRequest {
+    DetachRequest {
+        target: args.target,
+        network: args.network,
+        after: if args.delete {
+            NetnsAfter::Delete
+        } else {
+            NetnsAfter::Keep
+        },
+    }
+}
+
+fn reconcile(engine: &Engine, dry: &Dry, take_over: bool, out: Out) -> Result<ExitCode> {
+    let mode = mode(dry);
+    let take_over = if take_over {
+        TakeOver::Yes
+    } else {
+        TakeOver::No
+    };
+    let change = engine.reconcile(take_over, mode)?;
+    out.change(mode, &change, print::reconciled)?;
+    let outcome = &change.outcome;
+    let nothing = change.plan.is_empty()
+        && outcome.released.is_empty()
+        && outcome.removed_networks.is_empty();
+    Ok(match mode {
+        Mode::DryRun if !nothing => ExitCode::from(FOUND),
+        Mode::DryRun | Mode::Apply => ExitCode::SUCCESS,
+    })
+}
+
+fn doctor(engine: &Engine, out: Out) -> Result<ExitCode> {
+    let checks = engine.doctor();
+    out.show(&checks, |checks| print::checks(checks))?;
+    let bad = checks.iter().any(|check| check.health == Health::Bad);
+    Ok(if bad {
+        ExitCode::from(FOUND)
+    } else {
+        ExitCode::SUCCESS
+    })
+}

@@ -1,0 +1,9 @@
+//! `pontoon` on a real kernel: each test is a node of its own, in fresh namespaces.
+
+#![allow(clippy::unwrap_used)]
+
+mod node;
+
+mod attach;
+mod network;
+mod seed;

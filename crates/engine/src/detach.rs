@@ -1,0 +1,178 @@
+//! Detaching a target from its networks.
+
+use kernel::ErrorKind;
+use model::{Endpoint, EndpointId, Mtu, NetnsOrigin, Network, NetworkName, Target};
+use netstate::{Alias, KernelState, Plan, diff};
+use plan::{EndpointView, NetworkView, endpoint_part};
+use store::{EndpointRecord, NetworkLife, StoreError};
+
+use crate::session::Session;
+use crate::{Change, DetachRequest, EndpointStatus, Engine, EngineError, Mode, NetnsAfter};
+
+impl Engine {
+    /// Detaches a target from one network or from all of them; with `Delete` its named namespace
+    /// goes too. A target whose namespace is gone is detached all the same.
+    ///
+    /// # Errors
+    /// A target that is not attached; what the kernel refuses: then the next reconcile, or
+    /// another detach, goes on from there.
+    pub fn detach(
+        &self,
+        request: &DetachRequest,
+        mode: Mode,
+    ) -> Result<Change<Vec<EndpointStatus>>, EngineError> {
+        let mut session = self.session(mode)?;
+        session.settle()?;
+        let found = session.endpoints_to_detach(request)?;
+        let doomed_netns = session.netns_to_delete(request, &found)?;
+        let parts = found
+            .iter()
+            .map(|(record, network)| (&record.endpoint, network));
+        let plan = session.removal(parts, doomed_netns);
+        for (record, _) in &found {
+            session.records.set_detaching(record.endpoint.id)?;
+            session.crash.pass();
+        }
+        // From here on anybody may finish it, and removing a device takes the kernel a grace
+        // period of some 18 ms: others need not wait for that.
+        session.unlock();
+        session.apply(&plan)?;
+        for (record, _) in &found {
+            session.forget_endpoint(record.endpoint.id)?;
+            session.crash.pass();
+        }
+        let outcome = found
+            .into_iter()
+            .map(|(record, network)| EndpointStatus::new(&network, record.endpoint));
+        Ok(Change {
+            outcome: outcome.collect(),
+            plan,
+        })
+    }
+}
+
+impl Session<'_> {
+    /// The target's endpoints, by the identity of its namespace or, where that is gone or has
+    /// another name now, by the name it was attached with.
+    fn endpoints_to_detach(
+        &mut self,
+        request: &DetachRequest,
+    ) -> Result<Vec<(EndpointRecord, Network)>, EngineError> {
+        let by_identity = match self.kernel.identify(&request.target) {
+            Ok(netns) => self.records.endpoints_in(&netns)?,
+            Err(error) if error.kind() == ErrorKind::Missing => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let found = if by_identity.is_empty() {
+            self.records.endpoints_of_target(&request.target)?
+        } else {
+            by_identity
+        };
+        let mut detached = Vec::new();
+        for record in found {
+            let network = self.network_of(&record.endpoint)?;
+            if request
+                .network
+                .as_ref()
+                .is_none_or(|name| *name == network.name)
+            {
+                detached.push((record, network));
+            }
+        }
+        if let Some(name) = &request.network
+            && self.records.network_by_name(name)?.is_none()
+        {
+            return Err(EngineError::NetworkMissing(name.clone()));
+        }
+        if detached.is_empty() {
+            return Err(EngineError::EndpointMissing {
+                target: request.target.clone(),
+                network: request.network.clone(),
+            });
+        }
+        Ok(detached)
+    }
+
+    /// The name of the namespace that goes with the target's last endpoint.
+    fn netns_to_delete(
+        &mut self,
+        request: &DetachRequest,
+        found: &[(EndpointRecord, Network)],
+    ) -> Result<Option<String>, EngineError> {
+        if request.after == NetnsAfter::Keep {
+            return Ok(None);
+        }
+        let Target::Named(name) = &request.target else {
+            return Err(EngineError::NetnsNotNamed(request.target.clone()));
+        };
+        let all = self.records.endpoints_of_target(&request.target)?;
+        let stays = |other: &&EndpointRecord| {
+            found
+                .iter()
+                .all(|(record, _)| record.endpoint.id != other.endpoint.id)
+        };
+        if let Some(other) = all.iter().find(stays) {
+            let network = self.network_of(&other.endpoint)?.name;
+            return Err(EngineError::StillAttached {
+                target: request.target.clone(),
+                network,
+            });
+        }
+        Ok(kernel::netns_exists(name).then(|| name.clone()))
+    }
+
+    /// The plan that removes these endpoints' parts, and a namespace.
+    pub(crate) fn removal<'a>(
+        &self,
+        endpoints: impl IntoIterator<Item = (&'a Endpoint, &'a Network)>,
+        netns: Option<String>,
+    ) -> Plan {
+        let mut part = KernelState::default();
+        for (endpoint, network) in endpoints {
+            let network = NetworkView {
+                network: network.clone(),
+                // An MTU is nothing that a removal looks at.
+                mtu: Mtu::ETHERNET,
+                endpoints: Vec::new(),
+            };
+            let view = EndpointView {
+                endpoint: endpoint.clone(),
+                origin: NetnsOrigin::Given,
+            };
+            part.extend(endpoint_part(self.node(), &network, &view));
+        }
+        let mark = |name: String| {
+            let purpose = String::new();
+            (
+                name,
+                Alias {
+                    node: self.node(),
+                    purpose,
+                },
+            )
+        };
+        part.namespaces = netns.into_iter().map(mark).collect();
+        diff(&part, &KernelState::default())
+    }
+
+    /// Deletes the record of an endpoint, unless another process was faster.
+    pub(crate) fn forget_endpoint(&mut self, id: EndpointId) -> Result<(), EngineError> {
+        match self.records.delete_endpoint(id, self.settings.now_secs) {
+            Ok(()) | Err(StoreError::EndpointGone(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn network_of(&self, endpoint: &Endpoint) -> Result<Network, EngineError> {
+        let id = endpoint.network;
+        let record = self.records.network(id)?;
+        Ok(record.ok_or(StoreError::NetworkGone(id))?.network)
+    }
+
+    pub(crate) fn network(&self, name: &NetworkName) -> Result<Network, EngineError> {
+        let record = self.records.network_by_name(name)?;
+        let ready = record.filter(|record| record.life == NetworkLife::Ready);
+        let missing = || EngineError::NetworkMissing(name.clone());
+        Ok(ready.ok_or_else(missing)?.network)
+    }
+}

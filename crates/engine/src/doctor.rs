@@ -1,0 +1,216 @@
+//! What this node can do, and what stands in its way.
+
+use kernel::{Kernel, KernelError};
+use model::{Family, NodeId};
+use netstate::nft::text::TABLE;
+use netstate::{SysctlKey, diff};
+use plan::NetworkView;
+use serde::Serialize;
+
+use crate::{Engine, EngineError, Mode, TakeOver};
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    Good,
+    /// It works, or may work, but look.
+    Warning,
+    /// It does not work.
+    Bad,
+}
+
+/// One check: what was looked at, what was found, what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub health: Health,
+    pub found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+impl Check {
+    fn good(name: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            name,
+            health: Health::Good,
+            found: found.into(),
+            advice: None,
+        }
+    }
+
+    fn with(
+        name: &'static str,
+        health: Health,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            name,
+            health,
+            found: found.into(),
+            advice: Some(advice.into()),
+        }
+    }
+}
+
+impl Engine {
+    /// Checks everything that Pontoon needs; a check that can't be made is itself a finding.
+    pub fn doctor(&self) -> Vec<Check> {
+        let mut checks = vec![self.kernel_check()];
+        match Kernel::open() {
+            Ok(mut kernel) => checks.extend(node_checks(&mut kernel)),
+            Err(error) => checks.push(failed("node", &error)),
+        }
+        checks.extend(self.record_checks());
+        checks
+    }
+
+    /// Tries a whole dual-stack network and endpoint in a namespace made for it.
+    fn kernel_check(&self) -> Check {
+        let name = "kernel";
+        match kernel::in_scratch_namespaces(rehearse) {
+            Ok(Ok(steps)) => Check::good(
+                name,
+                format!("all {steps} steps of a network and an endpoint work"),
+            ),
+            Ok(Err(error)) => Check::with(
+                name,
+                Health::Bad,
+                error.to_string(),
+                "veth, bridge and nftables (inet, bridge, nat, fib, ct, concatenated interval sets) must be in the kernel or loadable as modules",
+            ),
+            Err(error) if error.is_permission() => Check::with(
+                name,
+                Health::Bad,
+                "can't make a network namespace",
+                "run it as root",
+            ),
+            Err(error) => failed(name, &error),
+        }
+    }
+
+    fn record_checks(&self) -> Vec<Check> {
+        let records = match self.records() {
+            Ok(records) => records,
+            Err(error) => return vec![bad_records(&error)],
+        };
+        let path = self.settings.state_dir.display();
+        let networks = records.networks().map_or(0, |networks| networks.len());
+        let readable = Check::good(
+            "records",
+            format!("{networks} network(s) recorded in {path}"),
+        );
+        let agree = match self.reconcile(TakeOver::No, Mode::DryRun) {
+            Ok(change) if change.plan.is_empty() && change.outcome.released.is_empty() => {
+                Check::good("state", "the kernel is what the records say")
+            }
+            Ok(change) => Check::with(
+                "state",
+                Health::Bad,
+                format!(
+                    "{} step(s) away from the records, {} endpoint(s) dead",
+                    change.plan.steps.len(),
+                    change.outcome.released.len()
+                ),
+                "'pontoon reconcile --dry-run' shows them, 'pontoon reconcile' puts them right",
+            ),
+            Err(error) => Check::with(
+                "state",
+                Health::Bad,
+                error.to_string(),
+                "until this is solved nothing can be attached",
+            ),
+        };
+        vec![readable, agree]
+    }
+}
+
+fn failed(name: &'static str, error: &KernelError) -> Check {
+    Check::with(
+        name,
+        Health::Bad,
+        error.to_string(),
+        "see the message of the kernel",
+    )
+}
+
+fn bad_records(error: &EngineError) -> Check {
+    Check::with(
+        "records",
+        Health::Bad,
+        error.to_string(),
+        "the file is kept as it is; restore it, or move it away and run 'pontoon reconcile --take-over'",
+    )
+}
+
+/// Applies a network's and an endpoint's plan where nothing else is.
+fn rehearse() -> Result<usize, EngineError> {
+    let node = NodeId::from_bits(0);
+    let network = crate::rehearsal::network()?;
+    let endpoint = crate::rehearsal::endpoint(&network)?;
+    let view = plan::View {
+        node,
+        networks: vec![NetworkView {
+            mtu: model::Mtu::ETHERNET,
+            endpoints: vec![endpoint],
+            network,
+        }],
+        ra_uplinks: Vec::new(),
+    };
+    let plan = diff(&Default::default(), &plan::desired(&view));
+    let mut kernel = Kernel::open()?;
+    crate::session::apply_all(&mut kernel, &plan, &mut || ())?;
+    Ok(plan.steps.len())
+}
+
+fn node_checks(kernel: &mut Kernel) -> Vec<Check> {
+    let mut checks = vec![forwarding(kernel)];
+    match kernel.stack(None) {
+        Ok(stack) => {
+            let drops: Vec<String> = stack
+                .forward_drops(TABLE)
+                .map(|c| format!("{} {} {}", c.family, c.table, c.chain))
+                .collect();
+            checks.push(foreign_firewalls(&drops));
+        }
+        Err(error) => checks.push(failed("firewalls", &error)),
+    }
+    checks
+}
+
+fn forwarding(kernel: &mut Kernel) -> Check {
+    let name = "forwarding";
+    let off: Vec<String> = Family::BOTH
+        .into_iter()
+        .map(SysctlKey::forwarding)
+        .filter(|key| kernel.sysctl(key).ok().flatten().as_deref() != Some("1"))
+        .map(|key| key.to_string())
+        .collect();
+    if off.is_empty() {
+        return Check::good(name, "the node forwards IPv4 and IPv6");
+    }
+    let found = format!(
+        "{} off: normal without a network of that family",
+        off.join(" and ")
+    );
+    Check::good(name, found)
+}
+
+/// A drop in one table is final, whatever another accepts (nft(8), CHAINS).
+fn foreign_firewalls(drops: &[String]) -> Check {
+    let name = "firewalls";
+    if drops.is_empty() {
+        return Check::good(name, "no other table drops forwarded packets by default");
+    }
+    Check::with(
+        name,
+        Health::Warning,
+        format!(
+            "forwarded packets are dropped by default in: {}",
+            drops.join(", ")
+        ),
+        "let our bridges pass there: ufw route allow in on BRIDGE; firewall-cmd --zone=trusted --add-interface=BRIDGE; iptables -I DOCKER-USER -i BRIDGE -j ACCEPT and the same with -o; nft: accept iifname and oifname BRIDGE in that chain",
+    )
+}

@@ -1,0 +1,251 @@
+//! Why a call failed: what was tried, on which object, who stands in the way.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use kernel::{ErrorKind, KernelError};
+use model::{IfName, NetworkName, NodeId, ParseError, Prefix, Publish, Target};
+use netstate::Step;
+use store::StoreError;
+
+/// Everything that a call of the engine can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("there is no network {0}")]
+    NetworkMissing(NetworkName),
+    #[error("there is a network {0} already")]
+    NetworkExists(NetworkName),
+    #[error("network {name} still has {endpoints} endpoint(s); detach them first")]
+    NetworkInUse { name: NetworkName, endpoints: u32 },
+    #[error("subnet {subnet} overlaps {holder}")]
+    SubnetTaken { subnet: Prefix, holder: Holder },
+    #[error("{0} is the name of a device that is not ours; choose another bridge name")]
+    BridgeTaken(IfName),
+    #[error("{0} can't be a bridge's name: ports are called so; choose another")]
+    BridgeReserved(IfName),
+    #[error("{bridge} is the bridge of network {network}")]
+    BridgeOfNetwork {
+        bridge: IfName,
+        network: NetworkName,
+    },
+    #[error("{target} is not attached to {}", network.as_ref().map_or("any network".to_owned(), |n| format!("network {n}")))]
+    EndpointMissing {
+        target: Target,
+        network: Option<NetworkName>,
+    },
+    #[error("{target} is still attached to network {network}; its namespace can't be deleted")]
+    StillAttached {
+        target: Target,
+        network: NetworkName,
+    },
+    #[error("the namespace {0} exists already; attach it without --create")]
+    NetnsExists(String),
+    #[error("only a namespace with a name can be created or deleted, not {0}")]
+    NetnsNotNamed(Target),
+    #[error("{address} is in no subnet of network {network}")]
+    AddressOutside {
+        address: IpAddr,
+        network: NetworkName,
+    },
+    #[error("{address} can't be an endpoint's address: it is the gateway, or an end of {subnet}")]
+    AddressReserved { address: IpAddr, subnet: Prefix },
+    #[error("two addresses of one family, {0} and {1}; an endpoint has one for each subnet")]
+    TwoAddresses(IpAddr, IpAddr),
+    #[error("every address of {0} is taken")]
+    SubnetFull(Prefix),
+    #[error("port {publish} is taken by {holder}")]
+    PortTaken {
+        publish: Publish,
+        holder: PortHolder,
+    },
+    #[error("two of the ports asked for overlap: {0} and {1}")]
+    PortsOverlap(Publish, Publish),
+    #[error("network {network} is internal: port {publish} can't be published")]
+    PublishOnInternal {
+        network: NetworkName,
+        publish: Publish,
+    },
+    #[error(
+        "port {publish} can't be published: {target} sends its answers by network {network}, whose default route it uses; publish it there"
+    )]
+    PublishBehind {
+        publish: Publish,
+        target: Target,
+        network: NetworkName,
+    },
+    #[error("port {publish} needs an address family that network {network} has not")]
+    PublishFamily {
+        network: NetworkName,
+        publish: Publish,
+    },
+    #[error(
+        "the records in {state_dir} belong to another network namespace of this boot; use another --state-dir for this one"
+    )]
+    OtherNamespace { state_dir: PathBuf },
+    #[error(
+        "this network namespace is run from other records (node {owner}, these are {own}); use their --state-dir, or where they are lost, take over with 'pontoon reconcile --take-over'"
+    )]
+    OtherRecords { owner: NodeId, own: NodeId },
+    #[error("there is an nft table 'pontoon' that is not ours (family {0}); remove or rename it")]
+    TableTaken(netstate::nft::NftFamily),
+    #[error(transparent)]
+    Word(#[from] ParseError),
+    #[error(transparent)]
+    Pool(#[from] ipam::PoolError),
+    #[error(transparent)]
+    Records(#[from] StoreError),
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error("{0}")]
+    Apply(Failures),
+}
+
+/// Who has a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Holder {
+    #[error("{prefix} of network {network}")]
+    Network {
+        network: NetworkName,
+        prefix: Prefix,
+    },
+    #[error("the address {address} of {device}")]
+    Address { address: IpAddr, device: IfName },
+    #[error("the route to {prefix}{}", device.as_ref().map(|d| format!(" by {d}")).unwrap_or_default())]
+    Route {
+        prefix: Prefix,
+        device: Option<IfName>,
+    },
+    #[error("{0}, asked for in the same call")]
+    SameCall(Prefix),
+}
+
+/// Who has a port.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PortHolder {
+    #[error("process {pid} ({name}) of the node, which listens on {address}:{port}")]
+    Process {
+        pid: u32,
+        name: String,
+        address: IpAddr,
+        port: u16,
+    },
+    #[error("a socket of the node, which listens on {address}:{port}")]
+    Socket { address: IpAddr, port: u16 },
+}
+
+/// A step that failed.
+#[derive(Debug)]
+pub struct Failure {
+    pub step: Step,
+    pub error: KernelError,
+}
+
+/// The steps that failed and how many were not tried because of them.
+#[derive(Debug)]
+pub struct Failures {
+    pub failed: Vec<Failure>,
+    pub skipped: usize,
+}
+
+impl std::fmt::Display for Failures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (n, Failure { step, error }) in self.failed.iter().enumerate() {
+            let end = if n == 0 { "" } else { "\n" };
+            write!(f, "{end}'{step}' failed: {error}")?;
+        }
+        if self.skipped > 0 {
+            write!(f, "\n{} step(s) that need it were not tried", self.skipped)?;
+        }
+        Ok(())
+    }
+}
+
+/// What kind of trouble an error is, for exit codes and hints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    Usage,
+    /// Something named does not exist.
+    Missing,
+    /// Somebody has it, or something is still in use.
+    Taken,
+    /// Nothing is free.
+    Exhausted,
+    Permission,
+    /// Another process is at it.
+    Busy,
+    /// The records can't be read or written.
+    Records,
+    /// The kernel refused.
+    Kernel,
+    Other,
+}
+
+impl EngineError {
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::NetworkMissing(_) | Self::EndpointMissing { .. } => ErrorClass::Missing,
+            Self::NetworkExists(_)
+            | Self::NetworkInUse { .. }
+            | Self::SubnetTaken { .. }
+            | Self::BridgeTaken(_)
+            | Self::BridgeOfNetwork { .. }
+            | Self::StillAttached { .. }
+            | Self::NetnsExists(_)
+            | Self::PortTaken { .. }
+            | Self::OtherNamespace { .. }
+            | Self::OtherRecords { .. }
+            | Self::TableTaken(_) => ErrorClass::Taken,
+            Self::SubnetFull(_) | Self::Pool(_) => ErrorClass::Exhausted,
+            Self::NetnsNotNamed(_)
+            | Self::BridgeReserved(_)
+            | Self::AddressOutside { .. }
+            | Self::AddressReserved { .. }
+            | Self::TwoAddresses(..)
+            | Self::PortsOverlap(..)
+            | Self::PublishOnInternal { .. }
+            | Self::PublishFamily { .. }
+            | Self::PublishBehind { .. }
+            | Self::Word(_) => ErrorClass::Usage,
+            Self::Records(error) => of_records(error),
+            Self::Kernel(error) => of_kernel(error),
+            Self::Apply(failures) => {
+                let all = failures.failed.iter();
+                let mut classes = all.map(|failure| of_kernel(&failure.error));
+                match classes.find(|class| *class == ErrorClass::Permission) {
+                    Some(class) => class,
+                    None => ErrorClass::Kernel,
+                }
+            }
+        }
+    }
+}
+
+fn of_records(error: &StoreError) -> ErrorClass {
+    match error {
+        StoreError::LockTimeout { .. } | StoreError::Busy { .. } => ErrorClass::Busy,
+        StoreError::Permission { .. } => ErrorClass::Permission,
+        StoreError::NetworkNameTaken { .. }
+        | StoreError::BridgeTaken { .. }
+        | StoreError::NetworkInUse { .. }
+        | StoreError::NameTaken { .. }
+        | StoreError::AddressTaken { .. }
+        | StoreError::MacTaken { .. }
+        | StoreError::IfNameTaken { .. }
+        | StoreError::AlreadyAttached { .. }
+        | StoreError::PortTaken { .. } => ErrorClass::Taken,
+        StoreError::NetworkGone(_) | StoreError::EndpointGone(_) => ErrorClass::Missing,
+        _ => ErrorClass::Records,
+    }
+}
+
+fn of_kernel(error: &KernelError) -> ErrorClass {
+    match error.kind() {
+        ErrorKind::Permission => ErrorClass::Permission,
+        ErrorKind::Missing => ErrorClass::Missing,
+        ErrorKind::Exists => ErrorClass::Taken,
+        ErrorKind::NoSpace | ErrorKind::Other => match error {
+            KernelError::TargetIsNode(_) | KernelError::TargetNotNetns(_) => ErrorClass::Usage,
+            _ => ErrorClass::Kernel,
+        },
+    }
+}

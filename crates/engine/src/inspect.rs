@@ -1,0 +1,120 @@
+//! What there is: networks, endpoints, and any namespace's network stack.
+
+use model::{Endpoint, Mtu, MtuSetting, Network, NetworkName, Target};
+use netstate::stack::Stack;
+use serde::Serialize;
+use store::EndpointLife;
+
+use crate::session::mtu_now;
+use crate::{Engine, EngineError};
+
+/// A network as people and machines read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkStatus {
+    #[serde(flatten)]
+    pub network: Network,
+    /// The MTU it has today, in bytes.
+    pub mtu_now: Mtu,
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// An endpoint and the name of its network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EndpointStatus {
+    pub network_name: NetworkName,
+    pub bridge: model::IfName,
+    /// Its addresses with the lengths of their prefixes, as `ip addr` prints them.
+    pub cidrs: Vec<String>,
+    pub gateways: Vec<std::net::IpAddr>,
+    #[serde(flatten)]
+    pub endpoint: Endpoint,
+}
+
+impl EndpointStatus {
+    pub(crate) fn new(network: &Network, endpoint: Endpoint) -> Self {
+        let subnets = endpoint
+            .addresses
+            .iter()
+            .filter_map(|a| network.subnet_of(*a));
+        let pairs = endpoint.addresses.iter().zip(subnets.clone());
+        Self {
+            network_name: network.name.clone(),
+            bridge: network.bridge.clone(),
+            cidrs: pairs
+                .map(|(a, s)| format!("{a}/{}", s.prefix.bits()))
+                .collect(),
+            gateways: subnets.map(|s| s.gateway).collect(),
+            endpoint,
+        }
+    }
+}
+
+impl Engine {
+    /// All networks, by name.
+    ///
+    /// # Errors
+    /// Records or a kernel that can't be read.
+    pub fn networks(&self) -> Result<Vec<NetworkStatus>, EngineError> {
+        let records = self.records()?;
+        let mut facts = None;
+        let mut all = Vec::new();
+        for record in records.networks()? {
+            let network = record.network;
+            if facts.is_none() && network.mtu == MtuSetting::Auto {
+                facts = Some(kernel::Kernel::open()?.facts()?);
+            }
+            let endpoints = records.endpoints_of_network(network.id)?;
+            let attached = endpoints
+                .into_iter()
+                .filter(|e| e.life == EndpointLife::Attached);
+            let fallback = match network.mtu {
+                MtuSetting::Fixed(mtu) => mtu,
+                MtuSetting::Auto => Mtu::ETHERNET,
+            };
+            all.push(NetworkStatus {
+                mtu_now: facts
+                    .as_ref()
+                    .map_or(fallback, |facts| mtu_now(&network, facts)),
+                endpoints: attached.map(|record| record.endpoint).collect(),
+                network,
+            });
+        }
+        all.sort_by(|a, b| a.network.name.cmp(&b.network.name));
+        Ok(all)
+    }
+
+    /// One network.
+    ///
+    /// # Errors
+    /// `NetworkMissing`, and those of [`Engine::networks`].
+    pub fn network(&self, name: &NetworkName) -> Result<NetworkStatus, EngineError> {
+        let found = self
+            .networks()?
+            .into_iter()
+            .find(|n| n.network.name == *name);
+        found.ok_or_else(|| EngineError::NetworkMissing(name.clone()))
+    }
+
+    /// All endpoints, by network and name.
+    ///
+    /// # Errors
+    /// Those of [`Engine::networks`].
+    pub fn endpoints(&self) -> Result<Vec<EndpointStatus>, EngineError> {
+        let of = |status: NetworkStatus| {
+            let NetworkStatus {
+                network, endpoints, ..
+            } = status;
+            let status = move |endpoint| EndpointStatus::new(&network, endpoint);
+            endpoints.into_iter().map(status).collect::<Vec<_>>()
+        };
+        Ok(self.networks()?.into_iter().flat_map(of).collect())
+    }
+
+    /// The network stack of a target, or of the node.
+    ///
+    /// # Errors
+    /// A target that is gone, or a kernel that can't be read.
+    pub fn stack(&self, target: Option<&Target>) -> Result<Stack, EngineError> {
+        Ok(kernel::Kernel::open()?.stack(target)?)
+    }
+}

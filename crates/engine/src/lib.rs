@@ -1,0 +1,30 @@
+//! Attach, detach, network create and rm, reconcile: records, then plan, then kernel, under the
+//! node's lock. What the command line, the CNI plugin and the agent all call.
+//!
+//! Every change has the same course: check it against the records and the node, write it down
+//! as begun, apply its part of the plan, write it down as done. A process that dies on the way
+//! leaves a record that says so, and the next `reconcile` takes the change back. Nothing here
+//! speaks to a user.
+
+mod attach;
+mod change;
+mod detach;
+mod doctor;
+mod error;
+mod fault;
+mod inspect;
+mod network;
+mod reconcile;
+mod rehearsal;
+mod request;
+mod session;
+
+pub use change::{Change, Mode};
+pub use doctor::{Check, Health};
+pub use error::{EngineError, ErrorClass, Failure, Failures, Holder, PortHolder};
+pub use inspect::{EndpointStatus, NetworkStatus};
+pub use reconcile::{Reconciled, Released, Why};
+pub use request::{
+    AttachRequest, DetachRequest, NetnsAfter, NetnsBefore, NewNetwork, SubnetChoice, TakeOver,
+};
+pub use session::{Engine, Settings};

@@ -1,0 +1,274 @@
+//! Making the kernel what the records say.
+
+use std::collections::BTreeSet;
+
+use model::{EndpointId, EndpointName, NetnsOrigin, NetworkName, Target};
+use netstate::{Interest, KernelState, Pair, Plan, Step, diff};
+use plan::{View, desired, only_owned};
+use serde::Serialize;
+use store::{EndpointLife, EndpointRecord, NetworkLife};
+
+use crate::session::{Boot, Session, check_tables};
+use crate::{Change, Engine, EngineError, Failures, Mode, TakeOver};
+
+/// How often one reconcile looks again. A pass may uncover what the one before it caused: a
+/// device that comes back has lost its routes.
+const PASSES: usize = 4;
+
+/// What a reconcile found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Reconciled {
+    /// Endpoints whose namespace is gone, or that a process left half way.
+    pub released: Vec<Released>,
+    /// Networks that a process left half way.
+    pub removed_networks: Vec<NetworkName>,
+    /// What was wrong in the kernel, a sentence each, in the order of the plan.
+    pub findings: Vec<String>,
+}
+
+/// An endpoint that is no longer recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Released {
+    pub network: NetworkName,
+    pub name: EndpointName,
+    pub target: Target,
+    pub why: Why,
+}
+
+/// Why an endpoint is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    NamespaceGone,
+    AttachUnfinished,
+    DetachUnfinished,
+}
+
+impl Engine {
+    /// Makes the kernel what the records say, and forgets what is dead.
+    ///
+    /// # Errors
+    /// Records that can't be read, tables that are somebody else's; steps that the kernel
+    /// refuses, after all others are done.
+    pub fn reconcile(
+        &self,
+        take_over: TakeOver,
+        mode: Mode,
+    ) -> Result<Change<Reconciled>, EngineError> {
+        let mut session = self.session(mode)?;
+        if take_over == TakeOver::Yes {
+            session.take_over()?;
+        }
+        session.reconcile()
+    }
+}
+
+/// What is to be forgotten.
+#[derive(Debug, Default)]
+struct Doomed {
+    endpoints: Vec<(EndpointRecord, Why)>,
+}
+
+impl Doomed {
+    fn has(&self, id: EndpointId) -> bool {
+        self.endpoints
+            .iter()
+            .any(|(record, _)| record.endpoint.id == id)
+    }
+}
+
+impl Session<'_> {
+    /// Reconciles on behalf of another call, which reports nothing of it.
+    pub(crate) fn reconcile_rest(&mut self) -> Result<(), EngineError> {
+        self.reconcile().map(|_| ())
+    }
+
+    fn reconcile(&mut self) -> Result<Change<Reconciled>, EngineError> {
+        let records = self.records.endpoints()?;
+        let doomed = self.doomed(&records)?;
+        let (plan, failures) = self.converge(&records, &doomed)?;
+        let mut outcome = Reconciled {
+            findings: plan.steps.iter().map(Step::finding).collect(),
+            ..Reconciled::default()
+        };
+        outcome.findings.dedup();
+        self.forget(&doomed, failures.as_ref(), &mut outcome)?;
+        if let Some(failures) = failures {
+            return Err(EngineError::Apply(failures));
+        }
+        if self.boot == Boot::New {
+            let here = self.kernel.node_netns()?;
+            self.records.set_home(&here)?;
+            self.boot = Boot::Same;
+        }
+        Ok(Change { outcome, plan })
+    }
+
+    /// Endpoints whose namespace is gone, and those that a dead process left half way: under the
+    /// node's lock nobody else is on the way, except a detach, which anybody may finish.
+    fn doomed(&mut self, records: &[EndpointRecord]) -> Result<Doomed, EngineError> {
+        let mut doomed = Doomed::default();
+        let others = records.iter().filter(|r| self.begun != Some(r.endpoint.id));
+        for record in others.cloned().collect::<Vec<_>>() {
+            let why = match record.life {
+                EndpointLife::Attaching => Some(Why::AttachUnfinished),
+                EndpointLife::Detaching => Some(Why::DetachUnfinished),
+                EndpointLife::Attached if self.is_alive(&record)? => None,
+                EndpointLife::Attached => Some(Why::NamespaceGone),
+            };
+            if let Some(why) = why {
+                doomed.endpoints.push((record, why));
+            }
+        }
+        Ok(doomed)
+    }
+
+    fn is_alive(&mut self, record: &EndpointRecord) -> Result<bool, EngineError> {
+        let Some(netns) = &record.netns else {
+            return Ok(false);
+        };
+        Ok(self
+            .kernel
+            .target_is_alive(&record.endpoint.target, netns)?)
+    }
+
+    /// Plans and applies until nothing differs. In a dry run it plans once.
+    fn converge(
+        &mut self,
+        records: &[EndpointRecord],
+        doomed: &Doomed,
+    ) -> Result<(Plan, Option<Failures>), EngineError> {
+        let mut whole = Plan::default();
+        for _ in 0..PASSES {
+            let plan = self.plan_all(records, doomed)?;
+            if plan.is_empty() {
+                break;
+            }
+            whole.steps.extend(plan.steps.iter().cloned());
+            match self.apply(&plan) {
+                Ok(()) => {}
+                Err(EngineError::Apply(failures)) => return Ok((whole, Some(failures))),
+                Err(other) => return Err(other),
+            }
+            if self.mode == Mode::DryRun {
+                break;
+            }
+        }
+        Ok((whole, None))
+    }
+
+    fn plan_all(
+        &mut self,
+        records: &[EndpointRecord],
+        doomed: &Doomed,
+    ) -> Result<Plan, EngineError> {
+        let facts = self.kernel.facts()?;
+        let mut view = self.view(&facts)?;
+        for network in &mut view.networks {
+            network.endpoints.retain(|e| !doomed.has(e.endpoint.id));
+        }
+        let wanted = desired(&view);
+        let interest = self.interest(&view, &wanted, records);
+        let observed = self.kernel.observe(&interest)?;
+        check_tables(&observed, view.node)?;
+        Ok(diff(&only_owned(observed, &view), &wanted))
+    }
+
+    fn interest(&self, view: &View, wanted: &KernelState, records: &[EndpointRecord]) -> Interest {
+        let endpoints = view.networks.iter().flat_map(|network| &network.endpoints);
+        let targets = endpoints.map(|view| {
+            let endpoint = &view.endpoint;
+            Pair {
+                target: endpoint.target.clone(),
+                ifname: endpoint.ifname.clone(),
+                port: endpoint.port.clone(),
+            }
+        });
+        Interest {
+            node: view.node,
+            targets: targets.collect(),
+            sysctls: wanted.sysctls.keys().cloned().collect(),
+            namespaces: self.made_namespaces(records, wanted),
+        }
+    }
+
+    /// Namespaces that attach made and that endpoints still need, or that an attach which died
+    /// may have left behind. Only those that carry our mark are ever observed.
+    fn made_namespaces(
+        &self,
+        records: &[EndpointRecord],
+        wanted: &KernelState,
+    ) -> BTreeSet<String> {
+        let left = records.iter().filter(|record| {
+            let unfinished = record.life == EndpointLife::Attaching;
+            let own = self.begun == Some(record.endpoint.id);
+            unfinished && !own && record.origin == NetnsOrigin::Made
+        });
+        let left = left.filter_map(|record| match &record.endpoint.target {
+            Target::Named(name) => Some(name.clone()),
+            Target::Path(_) | Target::Pid(_) => None,
+        });
+        left.chain(wanted.namespaces.keys().cloned()).collect()
+    }
+
+    /// Deletes the records of what is dead, unless its remains could not be removed.
+    fn forget(
+        &mut self,
+        doomed: &Doomed,
+        failures: Option<&Failures>,
+        outcome: &mut Reconciled,
+    ) -> Result<(), EngineError> {
+        for (record, why) in &doomed.endpoints {
+            let endpoint = &record.endpoint;
+            if failures.is_some_and(|failures| remains(failures, record)) {
+                continue;
+            }
+            outcome.released.push(Released {
+                network: self.network_of(endpoint)?.name,
+                name: endpoint.name.clone(),
+                target: endpoint.target.clone(),
+                why: *why,
+            });
+            self.forget_endpoint(endpoint.id)?;
+            self.crash.pass();
+        }
+        if failures.is_some() {
+            return Ok(());
+        }
+        for record in self.records.networks()? {
+            if record.life == NetworkLife::Ready {
+                continue;
+            }
+            outcome.removed_networks.push(record.network.name);
+            self.records.delete_network(record.network.id)?;
+            self.crash.pass();
+        }
+        Ok(())
+    }
+
+    /// Makes the marks that stand in this namespace ours: these records take the identity of the
+    /// lost ones, and what they don't know of is removed as left over.
+    fn take_over(&mut self) -> Result<(), EngineError> {
+        let interest = Interest {
+            node: self.node(),
+            targets: Vec::new(),
+            sysctls: Vec::new(),
+            namespaces: BTreeSet::new(),
+        };
+        let observed = self.kernel.observe(&interest)?;
+        match check_tables(&observed, interest.node) {
+            Err(EngineError::OtherRecords { owner, .. }) => Ok(self.records.set_node_id(owner)?),
+            result => result,
+        }
+    }
+}
+
+/// Whether a failed step was about to remove something of this endpoint.
+fn remains(failures: &Failures, record: &EndpointRecord) -> bool {
+    let endpoint = &record.endpoint;
+    failures.failed.iter().any(|failure| match &failure.step {
+        Step::DelLink(key) => key.name == endpoint.port,
+        Step::DelNetns(name) => Target::Named(name.clone()) == endpoint.target,
+        step => step.is_nft(),
+    })
+}
