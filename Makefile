@@ -1,0 +1,49 @@
+# One entry for people and CI. `make help` lists what there is.
+
+CARGO ?= cargo
+# Tests, demo and figures live in namespaces of their own, which takes root to make.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
+# Without root the build is the user's; only what is built for these two runs through sudo.
+ifneq ($(AS_ROOT),)
+HOST := $(shell rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)
+test bench: export CARGO_TARGET_$(HOST)_RUNNER := $(AS_ROOT)
+endif
+
+.PHONY: build demo test lint fmt bench setup clean help
+.DEFAULT_GOAL := build
+
+build: ## build the release binaries
+	$(CARGO) build --release
+
+demo: setup ## two containers, a bridge, the outside world; everything removed at the end
+	$(CARGO) build --release -p cli
+	$(AS_ROOT) scripts/demo
+
+test: setup ## all tests, on the real kernel, in fresh namespaces
+	scripts/doctests
+	$(CARGO) nextest run --workspace
+
+lint: ## formatting, clippy, the house rules, licences, shell scripts
+	scripts/setup lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) run --quiet --package tidy
+	$(CARGO) deny --workspace --log-level error check licenses bans sources
+	shellcheck scripts/* .ci/run
+
+fmt: ## format the Rust files
+	$(CARGO) fmt --all
+
+bench: ## the figures, against other tools (release build, some minutes)
+	scripts/setup bench
+	$(CARGO) build --release
+	$(CARGO) run --release --package bench
+
+setup:
+	@scripts/setup
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
