@@ -7,7 +7,7 @@ use model::{
     Endpoint, EndpointName, Family, HostBind, IfName, Mac, Mtu, NetnsId, NetnsOrigin, Network,
     Publish, Reach, Subnet, Target,
 };
-use netstate::{KernelState, Plan, diff};
+use netstate::{KernelState, LinkKey, Netns, Plan, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
 use store::{EndpointLife, EndpointRecord, Resting};
 
@@ -33,6 +33,7 @@ impl Engine {
         let netns = session.target_before(request)?;
         session.check_ports(request, &network)?;
         let record = session.number_endpoint(request, &network, netns)?;
+        session.check_ifname(&record)?;
         session.records.insert_endpoint(&record)?;
         session.begun = Some(record.endpoint.id);
         session.crash.pass();
@@ -107,6 +108,22 @@ impl Session<'_> {
             },
             created_at: self.settings.now_secs,
         })
+    }
+
+    /// Refuses an interface that the target has from elsewhere, before anything is changed.
+    fn check_ifname(&mut self, record: &EndpointRecord) -> Result<(), EngineError> {
+        let Endpoint { target, ifname, .. } = &record.endpoint;
+        let key = LinkKey {
+            netns: Netns::Target(target.clone()),
+            name: ifname.clone(),
+        };
+        if record.netns.is_some() && self.kernel.link_exists(&key)? {
+            return Err(EngineError::IfNameTaken {
+                target: target.clone(),
+                ifname: ifname.clone(),
+            });
+        }
+        Ok(())
     }
 
     /// The answers of a published port leave by the default route of the target's first open

@@ -42,6 +42,8 @@ pub enum EngineError {
     NetnsExists(String),
     #[error("only a namespace with a name can be created or deleted, not {0}")]
     NetnsNotNamed(Target),
+    #[error("{target} has an interface {ifname} already; choose another with --ifname")]
+    IfNameTaken { target: Target, ifname: IfName },
     #[error("{address} is in no subnet of network {network}")]
     AddressOutside {
         address: IpAddr,
@@ -191,6 +193,7 @@ impl EngineError {
             | Self::BridgeOfNetwork { .. }
             | Self::StillAttached { .. }
             | Self::NetnsExists(_)
+            | Self::IfNameTaken { .. }
             | Self::PortTaken { .. }
             | Self::OtherNamespace { .. }
             | Self::OtherRecords { .. }
@@ -211,10 +214,10 @@ impl EngineError {
             Self::Apply(failures) => {
                 let all = failures.failed.iter();
                 let mut classes = all.map(|failure| of_kernel(&failure.error));
-                match classes.find(|class| *class == ErrorClass::Permission) {
-                    Some(class) => class,
-                    None => ErrorClass::Kernel,
-                }
+                let telling = [ErrorClass::Permission, ErrorClass::Taken];
+                classes
+                    .find(|class| telling.contains(class))
+                    .unwrap_or(ErrorClass::Kernel)
             }
         }
     }

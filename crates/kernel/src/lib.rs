@@ -29,7 +29,9 @@ use std::marker::PhantomData;
 use model::{BootId, IfName, NetnsId, Proto, Target};
 use netstate::nft::{Datum, ElementKey};
 use netstate::stack::Stack;
-use netstate::{Interest, KernelState, LinkFacts, Listener, Netns, NodeFacts, Plan, SysctlKey};
+use netstate::{
+    Interest, KernelState, LinkFacts, LinkKey, Listener, Netns, NodeFacts, Plan, SysctlKey,
+};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
@@ -137,6 +139,20 @@ impl Kernel {
     /// `ReadLink`, `OpenSocket`.
     pub fn link(&mut self, name: &IfName) -> Result<Option<LinkFacts>, KernelError> {
         facts::link(&mut self.node, name)
+    }
+
+    /// Whether there is such a device, anybody's.
+    ///
+    /// # Errors
+    /// `OpenSocket`, and those of [`Kernel::identify`].
+    pub fn link_exists(&mut self, key: &LinkKey) -> Result<bool, KernelError> {
+        let namespace = self.namespace(&key.netns)?;
+        namespace.forget_index(&key.name);
+        match namespace.index(&key.name) {
+            Ok(_) => Ok(true),
+            Err(KernelError::NoSuchLink(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is ours: on the node, and in the targets of `interest`. A target that is gone is

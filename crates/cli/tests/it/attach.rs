@@ -84,13 +84,13 @@ fn errors_are_clear_and_leave_nothing() {
     node.pontoon("network create tiny --subnet 10.6.0.0/30");
     node.pontoon("network create vault --subnet 10.7.0.0/24 --internal");
     node.sh(
-        "ip netns add a; ip netns add b; touch /run/netns/file; ip -n b link add eth0 type bridge",
+        "ip netns add a; ip netns add b; ip netns add c; touch /run/netns/file; ip -n b link add eth0 type bridge",
     );
     node.pontoon("attach web a -p 8080:80 -p 9000-9100/udp");
     node.pontoon("attach tiny t --create");
     let before = node.snapshot();
     for (line, code, says) in [
-        ("attach nope b", 3, "no network nope"),
+        ("attach nope c", 3, "no network nope"),
         ("attach web nope", 3, "/run/netns/nope"),
         ("attach web pid:4194304", 3, "4194304"),
         ("attach web file", 2, "not a network namespace"),
@@ -99,14 +99,14 @@ fn errors_are_clear_and_leave_nothing() {
         ("attach web a", 4, "already"),
         ("attach web a --create", 4, "exists already"),
         ("attach web /x/y --create", 2, "name"),
-        ("attach web b --name a", 4, "name a"),
-        ("attach web b --ip 10.9.0.1", 2, "no subnet"),
-        ("attach web b --ip 10.5.0.1", 2, "gateway"),
-        ("attach web b --ip 10.5.0.255", 2, "10.5.0.255"),
-        ("attach web b --ip 10.5.0.2", 4, "endpoint a"),
-        ("attach web b --ip 10.5.0.8 --ip 10.5.0.9", 2, "one family"),
-        ("attach web b --mac 02:70:0a:05:00:02", 4, "endpoint a"),
-        ("attach web b --mac 01:00:00:00:00:01", 2, "unicast"),
+        ("attach web c --name a", 4, "name a"),
+        ("attach web c --ip 10.9.0.1", 2, "no subnet"),
+        ("attach web c --ip 10.5.0.1", 2, "gateway"),
+        ("attach web c --ip 10.5.0.255", 2, "10.5.0.255"),
+        ("attach web c --ip 10.5.0.2", 4, "endpoint a"),
+        ("attach web c --ip 10.5.0.8 --ip 10.5.0.9", 2, "one family"),
+        ("attach web c --mac 02:70:0a:05:00:02", 4, "endpoint a"),
+        ("attach web c --mac 01:00:00:00:00:01", 2, "unicast"),
         ("attach web b", 4, "eth0"),
         ("attach tiny u --create", 5, "10.6.0.0/30"),
         ("attach vault u --create -p 80", 2, "internal"),
@@ -179,7 +179,7 @@ fn a_released_address_rests_while_others_are_free() {
     web(&node);
     node.pontoon("attach web a --create --ip 10.5.0.2");
     node.pontoon("detach a --delete");
-    node.pontoon("attach web b --create");
+    node.pontoon("attach web c --create");
     node.sh("ip -n b -br addr show eth0 | grep -q 10.5.0.3/24");
 }
 
