@@ -179,7 +179,7 @@ fn a_released_address_rests_while_others_are_free() {
     web(&node);
     node.pontoon("attach web a --create --ip 10.5.0.2");
     node.pontoon("detach a --delete");
-    node.pontoon("attach web c --create");
+    node.pontoon("attach web b --create");
     node.sh("ip -n b -br addr show eth0 | grep -q 10.5.0.3/24");
 }
 
