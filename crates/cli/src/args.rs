@@ -45,6 +45,15 @@ pub struct Common {
         value_name = "DIR"
     )]
     pub state_dir: PathBuf,
+    /// How long to wait for another process that is changing the node, 0 to 3600 seconds
+    #[arg(
+        long,
+        global = true,
+        default_value_t = 30,
+        value_name = "SECS",
+        value_parser = clap::value_parser!(u64).range(0..=3600)
+    )]
+    pub lock_wait: u64,
     /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,

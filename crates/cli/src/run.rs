@@ -15,9 +15,6 @@ use crate::args::{Attach, Cli, Command, Common, Detach, Dry, NetworkCommand, Net
 use crate::exit::FOUND;
 use crate::print::{self, Out};
 
-/// How long a command waits for another one that is changing the node, in seconds.
-const LOCK_WAIT_SECS: u64 = 30;
-
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let engine = engine(&cli.common)?;
     let out = Out {
@@ -53,7 +50,7 @@ fn engine(common: &Common) -> Result<Engine> {
         state_dir: common.state_dir.clone(),
         now_secs: now.unwrap_or_default().as_secs(),
         random: u64::from_ne_bytes(random),
-        lock_wait: Duration::from_secs(LOCK_WAIT_SECS),
+        lock_wait: Duration::from_secs(common.lock_wait),
         announce: if common.verbose {
             print::announce
         } else {

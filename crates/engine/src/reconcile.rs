@@ -88,10 +88,9 @@ impl Session<'_> {
         let doomed = self.doomed(&records)?;
         let (plan, failures) = self.converge(&records, &doomed)?;
         let mut outcome = Reconciled {
-            findings: plan.steps.iter().map(Step::finding).collect(),
+            findings: plan.findings(),
             ..Reconciled::default()
         };
-        outcome.findings.dedup();
         self.forget(&doomed, failures.as_ref(), &mut outcome)?;
         if let Some(failures) = failures {
             return Err(EngineError::Apply(failures));

@@ -1,6 +1,70 @@
 //! What a step says of the state it mends: one sentence for a person.
 
-use crate::{LinkChange, LinkKey, LinkKind, Netns, Step};
+use std::collections::BTreeSet;
+
+use crate::nft::{ChainKey, NftFamily, SetKey};
+use crate::{LinkChange, LinkKey, LinkKind, Netns, Object, Plan, Step};
+
+impl Plan {
+    /// What was wrong, each thing once and in the order of the plan: of a table or a device that
+    /// was missing, not also all that belongs in or on it.
+    pub fn findings(&self) -> Vec<String> {
+        let made = Made::of(self);
+        let telling = self.steps.iter().filter(|step| !made.implies(step));
+        let mut said = BTreeSet::new();
+        let findings = telling.map(Step::finding);
+        findings
+            .filter(|finding| said.insert(finding.clone()))
+            .collect()
+    }
+}
+
+/// What a plan makes or empties as a whole.
+#[derive(Default)]
+struct Made<'a> {
+    objects: BTreeSet<Object>,
+    tables: BTreeSet<NftFamily>,
+    sets: BTreeSet<&'a SetKey>,
+    chains: BTreeSet<&'a ChainKey>,
+}
+
+impl<'a> Made<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let mut made = Self::default();
+        for step in &plan.steps {
+            made.objects.extend(step.makes());
+            match step {
+                Step::AddTable(family, _) => {
+                    made.tables.insert(*family);
+                }
+                Step::AddSet(key, _) => {
+                    made.sets.insert(key);
+                }
+                Step::AddChain(key, _) | Step::FlushChain(key) => {
+                    made.chains.insert(key);
+                }
+                _ => {}
+            }
+        }
+        made
+    }
+
+    fn implies(&self, step: &Step) -> bool {
+        match step {
+            Step::AddSet(key, _) => self.tables.contains(&key.family),
+            Step::AddChain(key, _) | Step::FlushChain(key) => self.tables.contains(&key.family),
+            Step::AddRule(key, _) => self.tables.contains(&key.family) || self.chains.contains(key),
+            Step::AddElement(key, _) => {
+                self.tables.contains(&key.set.family) || self.sets.contains(&key.set)
+            }
+            Step::AddLink(..) => false,
+            step => step
+                .needs()
+                .iter()
+                .any(|object| self.objects.contains(object)),
+        }
+    }
+}
 
 impl Step {
     /// What was wrong, seen from the records, that this step puts right.

@@ -505,3 +505,29 @@ fn a_moved_address_is_removed_before_the_right_one_is_added() {
         ]
     );
 }
+
+#[test]
+fn what_is_missing_as_a_whole_is_found_once() {
+    let mut wanted = KernelState::default();
+    let key = LinkKey::on_node(ifname("br0"));
+    let bridge = Link {
+        mac: Mac::ours([0; 4]),
+        mtu: Mtu::ETHERNET,
+        alias: alias(0),
+        kind: LinkKind::Bridge,
+    };
+    wanted.links.insert(key.clone(), bridge);
+    wanted.up.insert(key);
+    wanted.tables.insert(NftFamily::Inet, "mark".to_owned());
+    wanted.sets.insert(set_key(0), spec(0, false));
+    wanted.elements.extend([element(0, 1, 0)]);
+    let whole = diff(&KernelState::default(), &wanted).findings();
+    assert_eq!(
+        whole,
+        ["bridge br0 was missing", "nft table inet was missing"]
+    );
+    let mut observed = wanted.clone();
+    observed.elements.clear();
+    let part = diff(&observed, &wanted).findings();
+    assert_eq!(part, ["nft set inet s0 lacked an element"]);
+}
