@@ -10,6 +10,7 @@ mod base_chains;
 mod error;
 mod facts;
 mod firewall;
+mod flows;
 mod named;
 mod namespace;
 mod netlink;

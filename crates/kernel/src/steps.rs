@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use crate::error::KernelError;
 use crate::namespace::Namespace;
 use crate::netlink::{Message, NetlinkError};
-use crate::{Kernel, firewall, named, rtnl, sysctl};
+use crate::{Kernel, firewall, flows, named, rtnl, sysctl};
 
 /// Requests in one write: their answers must fit the socket's receive buffer.
 const BATCH_MAX: usize = 64;
@@ -74,6 +74,7 @@ impl Kernel {
             Step::DelAddress(key) => unless_gone(self.del_address(key)),
             Step::SetRoute(key, route) => self.set_route(key, route),
             Step::DelRoute(key) => unless_gone(self.request(&key.netns, rtnl::route::del(key))),
+            Step::ForgetFlows(address) => Ok(flows::forget(self.node.netfilter()?, *address)?),
             nft => firewall::transaction(&mut self.node, std::slice::from_ref(nft))
                 .map_err(|(_, failure)| failure),
         }

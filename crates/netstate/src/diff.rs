@@ -6,6 +6,7 @@
 //! the opposite order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::nft::{Chain, ChainKey, ElementKey, NftFamily, Rules, SetKey};
 use crate::{KernelState, Link, LinkChange, LinkKey, LinkKind, Peer, Plan, PortFlags, Step};
@@ -72,7 +73,7 @@ fn remove_nft(
         .filter(|(key, data)| desired.elements.get(key) != Some(data))
         .map(|(key, _)| key)
         .filter(|key| stands(key.set.family));
-    steps.extend(stale_elements.cloned().map(Step::DelElement));
+    steps.extend(stale_elements.clone().cloned().map(Step::DelElement));
     for (key, chain) in &observed.chains {
         let flush = match desired.chains.get(key) {
             Some(wanted) => wanted.rules != chain.rules,
@@ -87,6 +88,19 @@ fn remove_nft(
     let stale_sets = gone(&observed.sets, &desired.sets).filter(|key| stands(key.family));
     steps.extend(stale_sets.cloned().map(Step::DelSet));
     steps.extend(dropped.into_iter().map(Step::DelTable));
+    forget_flows(observed, desired, steps);
+}
+
+/// Where a map no longer leads, connections must not lead either.
+fn forget_flows(observed: &KernelState, desired: &KernelState, steps: &mut Vec<Step>) {
+    let gone = observed.elements.iter().filter(|(key, data)| {
+        let ends_at = desired.elements.get(key).and_then(|data| data.first());
+        ends_at != data.first()
+    });
+    let addresses: BTreeSet<IpAddr> = gone
+        .filter_map(|(_, data)| data.first()?.as_address())
+        .collect();
+    steps.extend(addresses.into_iter().map(Step::ForgetFlows));
 }
 
 /// What is on a device goes with the device, and needs no step of its own.

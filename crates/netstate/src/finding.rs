@@ -58,6 +58,8 @@ impl<'a> Made<'a> {
                 self.tables.contains(&key.set.family) || self.sets.contains(&key.set)
             }
             Step::AddLink(..) => false,
+            // It only goes with an element that is gone.
+            Step::ForgetFlows(_) => true,
             step => step
                 .needs()
                 .iter()
@@ -105,6 +107,9 @@ impl Step {
                     key.destination,
                     at(&key.netns)
                 )
+            }
+            Self::ForgetFlows(address) => {
+                format!("connections to {address} may have outlived their published port")
             }
             nft => nft.nft_finding(),
         }

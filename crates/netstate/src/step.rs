@@ -1,5 +1,7 @@
 //! One change of a kernel, and the ordered list of them.
 
+use std::net::IpAddr;
+
 use model::{IfName, Mac, Mtu};
 use serde::Serialize;
 
@@ -32,6 +34,9 @@ pub enum Step {
     AddRule(ChainKey, Rule),
     AddElement(ElementKey, Vec<Datum>),
     DelElement(ElementKey),
+    /// Ends the connections that connection tracking leads to this address: one whose port is no
+    /// longer published would go on, to the next endpoint that has the address.
+    ForgetFlows(IpAddr),
 }
 
 /// What changes in place on a device.

@@ -36,6 +36,14 @@ impl fmt::Display for Step {
                 route_head(f, key, "del")?;
                 route_tail(f, key)
             }
+            Self::ForgetFlows(address) => {
+                let family = if address.is_ipv6() { " -f ipv6" } else { "" };
+                // conntrack(8) fails where there is no such connection.
+                write!(
+                    f,
+                    "conntrack -D{family} --reply-src {address} >/dev/null 2>&1 || true"
+                )
+            }
             nft => {
                 let command = nft_text::command(nft).unwrap_or_default();
                 write!(f, "nft {}", quote(&command))

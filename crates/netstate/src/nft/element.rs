@@ -41,6 +41,14 @@ impl Datum {
         }
     }
 
+    pub fn as_address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ipv4Addr(v4) => Some(IpAddr::V4(*v4)),
+            Self::Ipv6Addr(v6) => Some(IpAddr::V6(*v6)),
+            _ => None,
+        }
+    }
+
     pub fn datum_type(&self) -> DatumType {
         match self {
             Self::Ifname(_) => DatumType::Ifname,
