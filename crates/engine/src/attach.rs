@@ -28,7 +28,7 @@ impl Engine {
         mode: Mode,
     ) -> Result<Change<EndpointStatus>, EngineError> {
         let mut session = self.session(mode)?;
-        session.settle()?;
+        session.settle_all()?;
         let network = session.network(&request.network)?;
         let netns = session.target_before(request)?;
         session.check_ports(request, &network)?;
@@ -138,7 +138,8 @@ impl Session<'_> {
         };
         for sibling in siblings {
             let network = self.network_of(&sibling.endpoint)?;
-            if network.reach == Reach::Outside {
+            // Attached to the very network twice is refused as that.
+            if network.reach == Reach::Outside && network.name != request.network {
                 return Err(EngineError::PublishBehind {
                     publish: *publish,
                     target: request.target.clone(),

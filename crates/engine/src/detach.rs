@@ -4,7 +4,7 @@ use kernel::ErrorKind;
 use model::{Endpoint, EndpointId, Mtu, NetnsOrigin, Network, NetworkName, Target};
 use netstate::{Alias, KernelState, Plan, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
-use store::{EndpointRecord, NetworkLife, StoreError};
+use store::{Durability, EndpointRecord, NetworkLife, StoreError};
 
 use crate::session::Session;
 use crate::{Change, DetachRequest, EndpointStatus, Engine, EngineError, Mode, NetnsAfter};
@@ -29,10 +29,8 @@ impl Engine {
             .iter()
             .map(|(record, network)| (&record.endpoint, network));
         let plan = session.removal(parts, doomed_netns);
-        for (record, _) in &found {
-            session.records.set_detaching(record.endpoint.id)?;
-            session.crash.pass();
-        }
+        session.record_detaching(&found, request.after)?;
+        session.crash.pass();
         // From here on anybody may finish it, and removing a device takes the kernel a grace
         // period of some 18 ms: others need not wait for that.
         session.unlock();
@@ -119,6 +117,21 @@ impl Session<'_> {
             });
         }
         Ok(kernel::netns_exists(name).then(|| name.clone()))
+    }
+
+    /// Of all endpoints at once, so that a process that dies leaves the target whole or bare.
+    fn record_detaching(
+        &mut self,
+        found: &[(EndpointRecord, Network)],
+        after: NetnsAfter,
+    ) -> Result<(), EngineError> {
+        let recorded = self.records.transaction(Durability::Process, |records| {
+            found.iter().try_for_each(|(record, _)| match after {
+                NetnsAfter::Keep => records.set_detaching(record.endpoint.id),
+                NetnsAfter::Delete => records.set_deleting(record.endpoint.id),
+            })
+        });
+        Ok(recorded?)
     }
 
     /// The plan that removes these endpoints' parts, and a namespace.

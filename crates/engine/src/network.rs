@@ -21,7 +21,7 @@ impl Engine {
         mode: Mode,
     ) -> Result<Change<Network>, EngineError> {
         let mut session = self.session(mode)?;
-        session.settle()?;
+        session.settle_all()?;
         if session.records.network_by_name(&request.name)?.is_some() {
             return Err(EngineError::NetworkExists(request.name.clone()));
         }
@@ -58,7 +58,7 @@ impl Engine {
         mode: Mode,
     ) -> Result<Change<Network>, EngineError> {
         let mut session = self.session(mode)?;
-        session.settle()?;
+        session.settle_all()?;
         let network = session.network(name)?;
         let endpoints = session.records.count_endpoints(network.id)?;
         if endpoints > 0 {

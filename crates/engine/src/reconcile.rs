@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::{EndpointId, EndpointName, NetnsOrigin, NetworkName, Target};
-use netstate::{Interest, KernelState, Pair, Plan, Step, diff};
+use netstate::{Alias, Interest, KernelState, Pair, Plan, Step, diff};
 use plan::{View, desired, only_owned};
 use serde::Serialize;
 use store::{EndpointLife, EndpointRecord, NetworkLife};
@@ -111,7 +111,7 @@ impl Session<'_> {
         for record in others.cloned().collect::<Vec<_>>() {
             let why = match record.life {
                 EndpointLife::Attaching => Some(Why::AttachUnfinished),
-                EndpointLife::Detaching => Some(Why::DetachUnfinished),
+                EndpointLife::Detaching | EndpointLife::Deleting => Some(Why::DetachUnfinished),
                 EndpointLife::Attached if self.is_alive(&record)? => None,
                 EndpointLife::Attached => Some(Why::NamespaceGone),
             };
@@ -168,9 +168,34 @@ impl Session<'_> {
         }
         let wanted = desired(&view);
         let interest = self.interest(&view, &wanted, records);
-        let observed = self.kernel.observe(&interest)?;
+        let mut observed = self.kernel.observe(&interest)?;
         check_tables(&observed, view.node)?;
+        observed
+            .namespaces
+            .extend(self.namespaces_to_delete(records, doomed)?);
         Ok(diff(&only_owned(observed, &view), &wanted))
+    }
+
+    /// Namespaces that a detach which died was to delete, whoever made them, where they are still
+    /// the same and nothing else of ours is in them.
+    fn namespaces_to_delete(
+        &mut self,
+        records: &[EndpointRecord],
+        doomed: &Doomed,
+    ) -> Result<Vec<(String, Alias)>, EngineError> {
+        let mut names = Vec::new();
+        let left = doomed.endpoints.iter().map(|(record, _)| record);
+        for record in left.filter(|record| record.life == EndpointLife::Deleting) {
+            let Target::Named(name) = &record.endpoint.target else {
+                continue;
+            };
+            let stays = |e: &EndpointRecord| e.netns == record.netns && !doomed.has(e.endpoint.id);
+            if !records.iter().any(stays) && self.is_alive(record)? {
+                let (node, purpose) = (self.node(), String::new());
+                names.push((name.clone(), Alias { node, purpose }));
+            }
+        }
+        Ok(names)
     }
 
     fn interest(&self, view: &View, wanted: &KernelState, records: &[EndpointRecord]) -> Interest {

@@ -134,10 +134,30 @@ impl Session<'_> {
 
     /// After a reboot everything is put right before anything else is done.
     pub(crate) fn settle(&mut self) -> Result<(), EngineError> {
-        if self.boot == Boot::New {
-            self.reconcile_rest()?;
+        match self.boot {
+            Boot::New => self.reconcile_rest(),
+            Boot::Same => Ok(()),
+        }
+    }
+
+    /// Before something new is made also what a process that died left half way is taken back: it
+    /// would hold its names, addresses and ports until the next reconcile.
+    pub(crate) fn settle_all(&mut self) -> Result<(), EngineError> {
+        self.settle()?;
+        if self.is_half_way()? {
+            // What can't be put right concerns this call only where both want the same; the next
+            // reconcile reports it.
+            let _ = self.reconcile_rest();
         }
         Ok(())
+    }
+
+    /// Whether a process died half way. A detach may still be on its way, without the lock.
+    fn is_half_way(&self) -> Result<bool, EngineError> {
+        let unfinished = self.records.unfinished()?;
+        let mut endpoints = unfinished.endpoints.iter();
+        let attaching = endpoints.any(|e| e.life == EndpointLife::Attaching);
+        Ok(attaching || !unfinished.networks.is_empty())
     }
 
     /// What the node knows, without what has begun to be removed or never came to be.

@@ -148,9 +148,21 @@ impl Records {
     /// # Errors
     /// `EndpointGone`; those of a commit.
     pub fn set_detaching(&mut self, id: EndpointId) -> Result<(), StoreError> {
+        self.set_leaving(id, EndpointLife::Detaching)
+    }
+
+    /// Its named namespace goes too.
+    ///
+    /// # Errors
+    /// `EndpointGone`; those of a commit.
+    pub fn set_deleting(&mut self, id: EndpointId) -> Result<(), StoreError> {
+        self.set_leaving(id, EndpointLife::Deleting)
+    }
+
+    fn set_leaving(&mut self, id: EndpointId, life: EndpointLife) -> Result<(), StoreError> {
         self.transaction(Durability::Process, |records| {
             let sql = "UPDATE endpoint SET life = ?2 WHERE id = ?1";
-            match records.execute(sql, (id.0, EndpointLife::Detaching.to_string()))? {
+            match records.execute(sql, (id.0, life.to_string()))? {
                 0 => Err(StoreError::EndpointGone(id)),
                 _ => Ok(()),
             }

@@ -53,6 +53,8 @@ words! {
         Attaching = "attaching",
         Attached = "attached",
         Detaching = "detaching",
+        /// As `Detaching`, and its named namespace goes with it.
+        Deleting = "deleting",
     }
 }
 
