@@ -64,11 +64,15 @@ pub(super) fn chains() -> Vec<Named> {
     ]
 }
 
-/// No IP packet comes in by a port itself: one that does went around the bridge, as frames to
-/// the link-local multicast addresses do (IEEE 802.1D table 7-10), and so around the guard.
+/// Where `br_netfilter` shows us what is bridged, a frame to an endpoint is done here after one
+/// look-up, without connection tracking. No IP packet comes in by a port itself: one that does
+/// went around the bridge, as frames to the link-local multicast addresses do (IEEE 802.1D table
+/// 7-10), and so around the guard.
 fn raw_prerouting() -> Vec<Rule> {
+    let local = is([Expr::Iifname, Expr::EtherDaddr], set(NAMES.local));
     let port = Right::IfnameStart(PORT_START.to_owned());
     vec![
+        rule([local, Statement::Notrack, ACCEPT]),
         rule([is([Expr::Iifname], port), COUNTER, DROP]),
         rule([is([Expr::Iifname], set(NAMES.bridges)), goto("from_bridge")]),
     ]
@@ -78,13 +82,11 @@ fn raw_prerouting() -> Vec<Rule> {
 /// own packets out (CVE-2020-8558).
 fn from_bridge() -> Vec<Rule> {
     let drop_loopback = |expr: Expr, loopback: Right| rule([is([expr], loopback), COUNTER, DROP]);
-    let local = [Expr::Iifname, Expr::EtherDaddr];
     vec![
         drop_loopback(Expr::IpDaddr, loopback4()),
         drop_loopback(Expr::IpSaddr, loopback4()),
         drop_loopback(Expr::Ip6Daddr, address6(Ipv6Addr::LOCALHOST)),
         drop_loopback(Expr::Ip6Saddr, address6(Ipv6Addr::LOCALHOST)),
-        rule([is(local, set(NAMES.local)), Statement::Notrack]),
     ]
 }
 
@@ -176,23 +178,25 @@ fn to_bridge() -> Vec<Rule> {
     ]
 }
 
+/// A network is open to itself: bridged packets that `br_netfilter` shows us are done after one
+/// look-up.
 fn forward() -> Vec<Rule> {
+    let same = is([Expr::Iifname, Expr::Oifname], set(NAMES.bridged));
     vec![
+        rule([same, ACCEPT]),
         rule([is([Expr::Iifname], set(NAMES.bridges)), goto("networks")]),
         rule([is([Expr::Oifname], set(NAMES.bridges)), goto("networks")]),
     ]
 }
 
-/// What is forwarded from or to a network. The administrator has the first word; then a network
-/// is open to itself, internal ones to nobody else, and the others to the outside, to answers
-/// and to what was published.
+/// What is forwarded between a network and anything else. The administrator has the first word;
+/// then internal networks are closed, and the others open to the outside, to answers and to what
+/// was published.
 fn networks() -> Vec<Rule> {
     let state = |states: &[CtState]| is([Expr::CtState], Right::CtState(states.to_vec()));
-    let same = is([Expr::Iifname, Expr::Oifname], set(NAMES.bridged));
     let drop_at = |expr: Expr, name: &str| rule([is([expr], set(name)), COUNTER, DROP]);
     vec![
         rule([jump(ADMIN_CHAIN)]),
-        rule([same, ACCEPT]),
         drop_at(Expr::Iifname, NAMES.internal),
         drop_at(Expr::Oifname, NAMES.internal),
         rule([state(&[CtState::Invalid]), COUNTER, DROP]),
