@@ -1,0 +1,176 @@
+//! Golden plans: a view in, the steps out, reviewed like code. `UPDATE_GOLDEN=1` writes them anew.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use model::{
+    Endpoint, EndpointId, Mac, Mtu, NetnsOrigin, Network, NetworkId, NodeId, Publish, Reach,
+    Subnet, Target,
+};
+use netstate::{KernelState, Plan, Step, diff};
+use plan::{EndpointView, NetworkView, View, bridge_name, desired, endpoint_part, port_name};
+
+fn network(id: u32, name: &str, prefixes: &[&str], reach: Reach) -> NetworkView {
+    let subnets = prefixes
+        .iter()
+        .map(|p| Subnet::new(p.parse().unwrap(), None).unwrap());
+    let name: model::NetworkName = name.parse().unwrap();
+    NetworkView {
+        mtu: Mtu::ETHERNET,
+        endpoints: Vec::new(),
+        network: Network {
+            id: NetworkId(id),
+            bridge: bridge_name(&name, NetworkId(id)),
+            name,
+            mtu: "auto".parse().unwrap(),
+            reach,
+            subnets: subnets.collect(),
+        },
+    }
+}
+
+fn endpoint(id: u32, network: &NetworkView, target: &str, publish: &[&str]) -> EndpointView {
+    let target: Target = target.parse().unwrap();
+    let host = u128::from(id) + 1;
+    let addresses = network
+        .network
+        .subnets
+        .iter()
+        .map(|s| match s.prefix.address() {
+            IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) + host as u32).into()),
+            IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) + host).into()),
+        });
+    let addresses: Vec<IpAddr> = addresses.collect();
+    let origin = match target {
+        Target::Named(_) => NetnsOrigin::Made,
+        Target::Path(_) | Target::Pid(_) => NetnsOrigin::Given,
+    };
+    EndpointView {
+        origin,
+        endpoint: Endpoint {
+            id: EndpointId(id),
+            network: network.network.id,
+            name: target.short_name().parse().unwrap(),
+            target,
+            ifname: "eth0".parse().unwrap(),
+            port: port_name(EndpointId(id)),
+            mac: Mac::for_address(addresses[0]),
+            addresses,
+            publish: publish
+                .iter()
+                .map(|p| p.parse::<Publish>().unwrap())
+                .collect(),
+            rank: 0,
+        },
+    }
+}
+
+fn view(networks: Vec<NetworkView>) -> View {
+    View {
+        node: NodeId::from_bits(0x0123_4567_89ab_cdef),
+        networks,
+        ra_uplinks: vec!["up0".parse().unwrap()],
+    }
+}
+
+fn assert_golden(name: &str, plan: &Plan) {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name]
+        .iter()
+        .collect();
+    let text = plan.to_string();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text == golden,
+        "{} is not what is planned:\n{text}",
+        path.display()
+    );
+}
+
+fn from_nothing(view: &View) -> Plan {
+    diff(&KernelState::default(), &desired(view))
+}
+
+#[test]
+fn the_first_network() {
+    let network = network(1, "web", &["10.5.0.0/24", "fd00:5::/64"], Reach::Outside);
+    assert_golden("first_network.txt", &from_nothing(&view(vec![network])));
+}
+
+#[test]
+fn an_endpoint_with_every_kind_of_port() {
+    let network = network(1, "web", &["10.5.0.0/24", "fd00:5::/64"], Reach::Outside);
+    let ports = [
+        "8080:80",
+        "9000-9100/udp",
+        "7000-7001:80-81",
+        "127.0.0.1:53:53/udp",
+        "[::]:443",
+    ];
+    let endpoint = endpoint(1, &network, "netns0", &ports);
+    let part = endpoint_part(NodeId::from_bits(1), &network, &endpoint);
+    assert_golden("attach.txt", &diff(&KernelState::default(), &part));
+    assert_golden("detach.txt", &diff(&part, &KernelState::default()));
+}
+
+#[test]
+fn an_internal_network_has_no_way_out() {
+    let mut vault = network(2, "vault", &["10.6.0.0/24"], Reach::Internal);
+    vault
+        .endpoints
+        .push(endpoint(2, &vault, "/proc/7/ns/net", &[]));
+    let whole = from_nothing(&view(vec![vault]));
+    let lines = whole.lines();
+    assert!(
+        !lines
+            .iter()
+            .any(|l| l.contains("forward=1") || l.contains("route replace"))
+    );
+    let own = whole
+        .steps
+        .into_iter()
+        .filter(|s| !s.is_nft() || matches!(s, Step::AddElement(..)));
+    assert_golden(
+        "internal.txt",
+        &Plan {
+            steps: own.collect(),
+        },
+    );
+}
+
+#[test]
+fn one_more_endpoint_is_elements_and_never_a_rule() {
+    let mut web = network(1, "web", &["10.5.0.0/24", "fd00:5::/64"], Reach::Outside);
+    let before = desired(&view(vec![web.clone()]));
+    web.endpoints.push(endpoint(
+        1,
+        &web,
+        "netns0",
+        &["8000-60000", "80", "443/udp"],
+    ));
+    let after = desired(&view(vec![web.clone()]));
+    let added = diff(&before, &after).steps;
+    let nft: Vec<&Step> = added.iter().filter(|s| s.is_nft()).collect();
+    assert!(
+        nft.iter().all(|s| matches!(s, Step::AddElement(..))),
+        "{nft:?}"
+    );
+    // The guard's and the local set's, and one for each publication and family.
+    assert_eq!(nft.len(), 1 + 1 + 1 + 2 * 2 + 2 * 3, "{nft:?}");
+    // The whole plan holds nothing that the endpoint's part has not.
+    let part = endpoint_part(
+        NodeId::from_bits(0x0123_4567_89ab_cdef),
+        &web,
+        &web.endpoints[0],
+    );
+    assert_eq!(added, diff(&KernelState::default(), &part).steps);
+}
+
+#[test]
+fn no_network_is_no_state() {
+    assert_eq!(desired(&view(Vec::new())), KernelState::default());
+}
