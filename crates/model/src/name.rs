@@ -20,8 +20,21 @@ fn is_name(text: &str) -> bool {
     starts_well && all_allowed && text.len() <= NAME_MAX
 }
 
+fn is_ifname(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%');
+    let well_formed = (1..=IFNAME_MAX).contains(&text.len()) && text.bytes().all(allowed);
+    well_formed && !matches!(text, "." | ".." | "all" | "default")
+}
+
+fn no_name(text: String) -> ParseError {
+    ParseError::Name {
+        text,
+        max: NAME_MAX,
+    }
+}
+
 macro_rules! checked_name {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:path, $refuse:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -30,6 +43,13 @@ macro_rules! checked_name {
         impl $name {
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = ParseError;
+            fn try_from(text: String) -> Result<Self, ParseError> {
+                if $check(&text) { Ok(Self(text)) } else { Err($refuse(text)) }
             }
         }
 
@@ -56,57 +76,17 @@ macro_rules! checked_name {
 
 checked_name! {
     /// The name of a network on its node: 1 to 63 letters, digits, `-`, `_`, `.`.
-    NetworkName
+    NetworkName, is_name, no_name
 }
 checked_name! {
     /// The name of an endpoint in its network: 1 to 63 letters, digits, `-`, `_`, `.`.
-    EndpointName
+    EndpointName, is_name, no_name
 }
 checked_name! {
     /// The name of a network interface: 1 to 15 bytes that `dev_valid_name` (net/core/dev.c)
-    /// accepts, less `%`, which the kernel expands on creation.
-    IfName
-}
-
-impl TryFrom<String> for NetworkName {
-    type Error = ParseError;
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        if is_name(&text) {
-            Ok(Self(text))
-        } else {
-            Err(ParseError::Name {
-                text,
-                max: NAME_MAX,
-            })
-        }
-    }
-}
-
-impl TryFrom<String> for EndpointName {
-    type Error = ParseError;
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        if is_name(&text) {
-            Ok(Self(text))
-        } else {
-            Err(ParseError::Name {
-                text,
-                max: NAME_MAX,
-            })
-        }
-    }
-}
-
-impl TryFrom<String> for IfName {
-    type Error = ParseError;
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%');
-        let well_formed = (1..=IFNAME_MAX).contains(&text.len()) && text.bytes().all(allowed);
-        if well_formed && text != "." && text != ".." && text != "all" && text != "default" {
-            Ok(Self(text))
-        } else {
-            Err(ParseError::IfName(text))
-        }
-    }
+    /// accepts, less `%`, which the kernel expands on creation, and less the two names that stand
+    /// for all devices below `/proc/sys/net`.
+    IfName, is_ifname, ParseError::IfName
 }
 
 #[cfg(test)]
