@@ -55,9 +55,14 @@ fn message(kind: u16, address: IpAddr) -> Message {
     Message::new(kind, REQUEST, &[family as u8, 0, 0, 0])
 }
 
-/// Lists the connections with replies from `address`. Kernels before 5.8 list all of them.
+/// Lists the connections with replies from `address`. Kernels before 5.8 list all of the family.
+/// IPv6 is not filtered: the kernel would list exactly those of other addresses
+/// (`ctnetlink_filter_match_tuple` in net/netfilter/nf_conntrack_netlink.c, from 5.8 to 6.18).
 fn list(address: IpAddr) -> Message {
     let mut message = message(GET, address);
+    if address.is_ipv6() {
+        return message;
+    }
     message.nest(CTA_TUPLE_REPLY, |tuple| {
         tuple.nest(CTA_TUPLE_IP, |ip| {
             ip.attr(source_attr(address), &octets(address));
