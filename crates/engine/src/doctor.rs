@@ -174,6 +174,7 @@ fn node_checks(kernel: &mut Kernel) -> Vec<Check> {
                 .map(|c| format!("{} {} {}", c.family, c.table, c.chain))
                 .collect();
             checks.push(foreign_firewalls(&drops));
+            checks.extend(legacy_firewalls(&kernel::legacy_filters()));
         }
         Err(error) => checks.push(failed("firewalls", &error)),
     }
@@ -196,6 +197,19 @@ fn forwarding(kernel: &mut Kernel) -> Check {
         off.join(" and ")
     );
     Check::good(name, found)
+}
+
+/// Their policies can't be read by us, but what they drop is dropped.
+fn legacy_firewalls(commands: &[&str]) -> Option<Check> {
+    let first = commands.first()?;
+    Some(Check::with(
+        "legacy firewalls",
+        Health::Warning,
+        format!("{} has a filter table in use", commands.join(" and ")),
+        format!(
+            "'{first} -S FORWARD' shows whether it drops forwarded packets; if so let our bridges pass: {first} -I FORWARD -i BRIDGE -j ACCEPT, and the same with -o"
+        ),
+    ))
 }
 
 /// A drop in one table is final, whatever another accepts (nft(8), CHAINS).

@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod firewall;
 mod flows;
+mod legacy;
 mod named;
 mod namespace;
 mod netlink;
@@ -27,17 +28,18 @@ mod worker;
 
 use std::marker::PhantomData;
 
-use model::{BootId, IfName, NetnsId, Proto, Target};
+use model::{BootId, IfName, NetnsId, NodeId, Proto, Target};
 use netstate::nft::{Datum, ElementKey};
 use netstate::stack::Stack;
 use netstate::{
-    Interest, KernelState, LinkFacts, LinkKey, Listener, Netns, NodeFacts, Plan, SysctlKey,
+    Alias, Interest, KernelState, LinkFacts, LinkKey, Listener, Netns, NodeFacts, Plan, SysctlKey,
 };
 use rustix::io::Errno;
 use rustix::process::Signal;
 
 pub use apply::Report;
 pub use error::{ErrorKind, KernelError, Listed};
+pub use legacy::filters as legacy_filters;
 pub use named::exists as netns_exists;
 pub use netlink::NetlinkError;
 pub use nft::TransactionError;
@@ -154,6 +156,15 @@ impl Kernel {
             Err(KernelError::NoSuchLink(_)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The mark of a named namespace that `node`'s records made, or were about to.
+    ///
+    /// # Errors
+    /// `OpenTarget`, `EnterTarget`, `OpenSocket`, `List`.
+    pub fn netns_mark(&mut self, name: &str, node: NodeId) -> Result<Option<Alias>, KernelError> {
+        self.targets.look_again();
+        observe::namespace_mark(self, name, node)
     }
 
     /// What is ours: on the node, and in the targets of `interest`. A target that is gone is

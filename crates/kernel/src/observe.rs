@@ -16,7 +16,7 @@ use crate::rtnl::route::RouteInfo;
 use crate::{Kernel, firewall, named, rtnl, sysctl};
 
 /// The mark of a named namespace, where it is that of `node`: of one that was never finished too.
-fn namespace_mark(
+pub fn namespace_mark(
     kernel: &mut Kernel,
     name: &str,
     node: NodeId,

@@ -75,6 +75,11 @@ impl Kernel {
             Step::SetRoute(key, route) => self.set_route(key, route),
             Step::DelRoute(key) => unless_gone(self.request(&key.netns, rtnl::route::del(key))),
             Step::ForgetFlows(address) => Ok(flows::forget(self.node.netfilter()?, *address)?),
+            Step::ForgetEarlyFlows(at) => {
+                let addresses = self.node.addresses()?.into_iter();
+                let local = addresses.map(|info| info.address).collect();
+                Ok(flows::forget_early(self.node.netfilter()?, at, &local)?)
+            }
             nft => firewall::transaction(&mut self.node, std::slice::from_ref(nft))
                 .map_err(|(_, failure)| failure),
         }

@@ -6,8 +6,8 @@
 //! the opposite order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
+use crate::flows;
 use crate::nft::{Chain, ChainKey, ElementKey, NftFamily, Rules, SetKey};
 use crate::{KernelState, Link, LinkChange, LinkKey, LinkKind, Peer, Plan, PortFlags, Step};
 
@@ -88,19 +88,7 @@ fn remove_nft(
     let stale_sets = gone(&observed.sets, &desired.sets).filter(|key| stands(key.family));
     steps.extend(stale_sets.cloned().map(Step::DelSet));
     steps.extend(dropped.into_iter().map(Step::DelTable));
-    forget_flows(observed, desired, steps);
-}
-
-/// Where a map no longer leads, connections must not lead either.
-fn forget_flows(observed: &KernelState, desired: &KernelState, steps: &mut Vec<Step>) {
-    let gone = observed.elements.iter().filter(|(key, data)| {
-        let ends_at = desired.elements.get(key).and_then(|data| data.first());
-        ends_at != data.first()
-    });
-    let addresses: BTreeSet<IpAddr> = gone
-        .filter_map(|(_, data)| data.first()?.as_address())
-        .collect();
-    steps.extend(addresses.into_iter().map(Step::ForgetFlows));
+    steps.extend(flows::forget(observed, desired));
 }
 
 /// What is on a device goes with the device, and needs no step of its own.
@@ -314,6 +302,7 @@ fn add_nft(
             steps.push(Step::AddElement(key.clone(), data.clone()));
         }
     }
+    steps.extend(flows::forget_early(observed, desired));
 }
 
 fn rules_of<'a>(key: &'a ChainKey, chain: &'a Chain) -> impl Iterator<Item = Step> + 'a {

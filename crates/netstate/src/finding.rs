@@ -58,8 +58,8 @@ impl<'a> Made<'a> {
                 self.tables.contains(&key.set.family) || self.sets.contains(&key.set)
             }
             Step::AddLink(..) => false,
-            // It only goes with an element that is gone.
-            Step::ForgetFlows(_) => true,
+            // They only go with elements that are gone, or new.
+            Step::ForgetFlows(_) | Step::ForgetEarlyFlows(_) => true,
             step => step
                 .needs()
                 .iter()
@@ -110,6 +110,12 @@ impl Step {
             }
             Self::ForgetFlows(address) => {
                 format!("connections to {address} may have outlived their published port")
+            }
+            Self::ForgetEarlyFlows(at) => {
+                format!(
+                    "connections to port {} may be older than its publication",
+                    at.ports
+                )
             }
             nft => nft.nft_finding(),
         }

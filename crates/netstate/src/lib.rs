@@ -7,6 +7,7 @@
 mod diff;
 mod facts;
 mod finding;
+mod flows;
 mod link;
 mod netns;
 pub mod nft;
@@ -23,5 +24,5 @@ pub use link::{Alias, Link, LinkKey, LinkKind, Peer, PortFlags};
 pub use netns::Netns;
 pub use route::{AddressKey, ROUTE_PROTOCOL, Route, RouteKey};
 pub use state::KernelState;
-pub use step::{LinkChange, Object, Plan, Step};
+pub use step::{LinkChange, NodePorts, Object, Plan, Step};
 pub use sysctl::SysctlKey;

@@ -25,11 +25,12 @@ pub struct Stack {
 
 impl Stack {
     /// Foreign chains that drop what they do not accept on its way through the node: ours can't
-    /// overrule them.
+    /// overrule them. firewalld's accept by policy, and reject by their last rule.
     pub fn forward_drops(&self, own_table: &str) -> impl Iterator<Item = &StackChain> {
         self.chains
             .iter()
-            .filter(move |c| c.hook == "forward" && c.drops_by_default() && c.table != own_table)
+            .filter(move |c| c.hook == "forward" && c.table != own_table)
+            .filter(|c| c.drops_by_default() || c.table == "firewalld")
     }
 }
 

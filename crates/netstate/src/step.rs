@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{IfName, Mac, Mtu};
+use model::{IfName, Mac, Mtu, PortRange};
 use serde::Serialize;
 
 use crate::nft::{Chain, ChainKey, Datum, ElementKey, NftFamily, Rule, SetKey, SetSpec};
@@ -37,6 +37,17 @@ pub enum Step {
     /// Ends the connections that connection tracking leads to this address: one whose port is no
     /// longer published would go on, to the next endpoint that has the address.
     ForgetFlows(IpAddr),
+    /// Ends the UDP connections to ports of the node that were there before a port was published:
+    /// connection tracking would go on to pass by the translation that is new.
+    ForgetEarlyFlows(NodePorts),
+}
+
+/// Ports at the node's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodePorts {
+    /// Unspecified for every address of its family.
+    pub bind: IpAddr,
+    pub ports: PortRange,
 }
 
 /// What changes in place on a device.

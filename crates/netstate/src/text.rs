@@ -6,8 +6,8 @@ use model::{Family, Target};
 
 use crate::nft::text as nft_text;
 use crate::{
-    AddressKey, Link, LinkChange, LinkKey, LinkKind, Netns, ROUTE_PROTOCOL, RouteKey, Step,
-    SysctlKey,
+    AddressKey, Link, LinkChange, LinkKey, LinkKind, Netns, NodePorts, ROUTE_PROTOCOL, RouteKey,
+    Step, SysctlKey,
 };
 
 impl fmt::Display for Step {
@@ -44,12 +44,35 @@ impl fmt::Display for Step {
                     "conntrack -D{family} --reply-src {address} >/dev/null 2>&1 || true"
                 )
             }
+            Self::ForgetEarlyFlows(at) => forget_early_flows(f, at),
             nft => {
                 let command = nft_text::command(nft).unwrap_or_default();
                 write!(f, "nft {}", quote(&command))
             }
         }
     }
+}
+
+/// conntrack(8) knows no ranges.
+fn forget_early_flows(f: &mut fmt::Formatter<'_>, at: &NodePorts) -> fmt::Result {
+    let NodePorts { bind, ports } = at;
+    let family = if bind.is_ipv6() { " -f ipv6" } else { "" };
+    let to = match bind {
+        any if any.is_unspecified() => String::new(),
+        one => format!(" --orig-dst {one}"),
+    };
+    let delete = |port: &str| {
+        format!("conntrack -D{family} -p udp{to} --orig-port-dst {port} >/dev/null 2>&1 || true")
+    };
+    let (first, last) = (ports.first(), ports.last());
+    if ports.is_single() {
+        return f.write_str(&delete(&first.to_string()));
+    }
+    write!(
+        f,
+        "for p in $(seq {first} {last}); do {}; done",
+        delete("$p")
+    )
 }
 
 /// Single quotes, unless nothing in the text means anything to a shell.
@@ -98,7 +121,7 @@ fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Resu
                     write!(f, " netns {}", netns_argument(target))?;
                 }
             }
-            write!(f, " && ip link set {name} alias {alias}")
+            write!(f, " && ip link set {name} addrgenmode none alias {alias}")
         }
     }
 }

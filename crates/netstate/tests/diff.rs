@@ -326,7 +326,7 @@ fn apply(state: &mut KernelState, step: &Step) {
             state.routes.insert(key.clone(), route.clone());
         }
         Step::DelRoute(key) => assert!(state.routes.remove(key).is_some(), "{step}"),
-        Step::ForgetFlows(_) => {}
+        Step::ForgetFlows(_) | Step::ForgetEarlyFlows(_) => {}
         nft => apply_nft(state, nft),
     }
 }

@@ -22,6 +22,10 @@ const LOOPBACK: &str = "lo";
 const BR_MULTI_BOOLOPT: u16 = 46;
 const NO_LINKLOCAL_LEARN: u32 = 1;
 
+/// `IFLA_INET6_ADDR_GEN_MODE` and `IN6_ADDR_GEN_MODE_NONE` (`include/uapi/linux/if_link.h`).
+const INET6_ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_MODE_NONE: u8 = 1;
+
 /// Leaves the counters out of answers.
 const SKIP_STATS: u32 = libc::RTEXT_FILTER_SKIP_STATS as u32;
 
@@ -104,6 +108,12 @@ pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<M
             finish.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
         }
         LinkKind::Veth { peer, .. } => {
+            // A bridge port speaks for nobody: no link-local address, no reports of its own.
+            finish.nest(libc::IFLA_AF_SPEC, |families| {
+                families.nest(libc::AF_INET6 as u16, |ipv6| {
+                    ipv6.attr(INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
+                });
+            });
             create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
             create.nest(libc::IFLA_LINKINFO, |info| {
                 info.attr(libc::IFLA_INFO_KIND, b"veth");

@@ -255,7 +255,9 @@ fn add_priorities(state: &mut KernelState) {
 
 /// The steps that make the whole state from nothing.
 pub fn steps() -> Vec<Step> {
-    netstate::diff(&KernelState::default(), &state()).steps
+    let mut steps = netstate::diff(&KernelState::default(), &state()).steps;
+    steps.retain(Step::is_nft);
+    steps
 }
 
 /// Which maps of the state lead to an address and a port.
