@@ -153,7 +153,13 @@ impl std::fmt::Display for Failures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (n, Failure { step, error }) in self.failed.iter().enumerate() {
             let end = if n == 0 { "" } else { "\n" };
-            write!(f, "{end}'{step}' failed: {error}")?;
+            match error {
+                // These name the step themselves.
+                KernelError::Step { .. } | KernelError::StepPlace { .. } => {
+                    write!(f, "{end}{error}")?;
+                }
+                error => write!(f, "{end}`{step}` failed: {error}")?,
+            }
         }
         if self.skipped > 0 {
             write!(f, "\n{} step(s) that need it were not tried", self.skipped)?;

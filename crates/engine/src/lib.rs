@@ -6,6 +6,7 @@
 //! leaves a record that says so, and the next `reconcile` takes the change back. Nothing here
 //! speaks to a user.
 
+mod admit;
 mod attach;
 mod change;
 mod detach;
@@ -14,6 +15,7 @@ mod error;
 mod fault;
 mod inspect;
 mod network;
+mod ports;
 mod reconcile;
 mod rehearsal;
 mod request;

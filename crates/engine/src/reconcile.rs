@@ -122,7 +122,7 @@ impl Session<'_> {
         Ok(doomed)
     }
 
-    fn is_alive(&mut self, record: &EndpointRecord) -> Result<bool, EngineError> {
+    pub(crate) fn is_alive(&mut self, record: &EndpointRecord) -> Result<bool, EngineError> {
         let Some(netns) = &record.netns else {
             return Ok(false);
         };
@@ -166,7 +166,10 @@ impl Session<'_> {
         for network in &mut view.networks {
             network.endpoints.retain(|e| !doomed.has(e.endpoint.id));
         }
-        let wanted = desired(&view);
+        let mut wanted = desired(&view);
+        // These endpoints are alive, and so are the namespaces made for them. Whether one still
+        // carries the mark is nothing to go by: it can be changed from inside.
+        wanted.namespaces.clear();
         let interest = self.interest(&view, &wanted, records);
         let mut observed = self.kernel.observe(&interest)?;
         check_tables(&observed, view.node)?;
@@ -212,17 +215,13 @@ impl Session<'_> {
             node: view.node,
             targets: targets.collect(),
             sysctls: wanted.sysctls.keys().cloned().collect(),
-            namespaces: self.made_namespaces(records, wanted),
+            namespaces: self.made_namespaces(records),
         }
     }
 
-    /// Namespaces that attach made and that endpoints still need, or that an attach which died
-    /// may have left behind. Only those that carry our mark are ever observed.
-    fn made_namespaces(
-        &self,
-        records: &[EndpointRecord],
-        wanted: &KernelState,
-    ) -> BTreeSet<String> {
+    /// Namespaces that an attach which died may have left behind. Only those that carry our mark
+    /// are ever observed.
+    fn made_namespaces(&self, records: &[EndpointRecord]) -> BTreeSet<String> {
         let left = records.iter().filter(|record| {
             let unfinished = record.life == EndpointLife::Attaching;
             let own = self.begun == Some(record.endpoint.id);
@@ -232,7 +231,7 @@ impl Session<'_> {
             Target::Named(name) => Some(name.clone()),
             Target::Path(_) | Target::Pid(_) => None,
         });
-        left.chain(wanted.namespaces.keys().cloned()).collect()
+        left.collect()
     }
 
     /// Deletes the records of what is dead, unless its remains could not be removed.

@@ -112,6 +112,21 @@ pub enum StoreError {
     EndpointIdUsed(EndpointId),
 }
 
+impl StoreError {
+    /// The endpoint that has what was asked for.
+    pub fn owner(&self) -> Option<&Owner> {
+        match self {
+            Self::NameTaken { by, .. }
+            | Self::AddressTaken { by, .. }
+            | Self::MacTaken { by, .. }
+            | Self::IfNameTaken { by, .. }
+            | Self::AlreadyAttached { by, .. }
+            | Self::PortTaken { by, .. } => Some(by),
+            _ => None,
+        }
+    }
+}
+
 fn held_by(holder: Option<&Holder>) -> String {
     holder.map_or_else(
         || "its holder is unknown".to_owned(),
