@@ -80,10 +80,12 @@ impl PontoonNode {
         child
     }
 
-    /// Everything of the node that a command may change, as text.
+    /// Everything of the node that a command may change, as text; without carriers, which the
+    /// kernel reports a moment later.
     pub fn snapshot(&self) -> String {
         self.sh(
-            "ip -o link | sed 's/qlen.*//' ; ip -o addr | grep -v fe80; ip route; ls /run/netns; \
+            "ip -o link | sed -E 's/qlen.*//; s/NO-CARRIER,|,LOWER_UP|,M-DOWN| state [A-Z]+//g'; \
+             ip -o addr | grep -v fe80; ip route | sed 's/ linkdown//'; ls /run/netns; \
              for n in $(ls /run/netns 2>/dev/null); do echo $n; ip -n $n -o addr 2>&1; ip -n $n route 2>&1; done || true; \
              nft -s list ruleset",
         )
