@@ -1,0 +1,107 @@
+//! What all sections stand on: the tools, the scratch directory, and machines with somebody
+//! already living on them. A resident endpoint keeps the bridge, so that making and removing
+//! bridges is never part of a sample.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use anyhow::{Context, Error, Result};
+
+use crate::contender::{Chain, Cni, Contender, Netavark, Records, Setup};
+use crate::machine::Machine;
+use crate::scratch::Scratch;
+use crate::tools::{self, Found};
+
+/// The network on every site of Pontoon's.
+pub const NETWORK: &str = "bench";
+const SUBNET: &str = "10.90.0.0/16";
+
+pub struct Ground {
+    pontoon: Found<PathBuf>,
+    scratch: Scratch,
+    /// Kept to the end: the kernel takes namespaces apart in the background, which is not to
+    /// happen while something is measured.
+    machines: RefCell<Vec<Rc<Machine>>>,
+}
+
+/// A machine and the tool used on it.
+#[derive(Clone)]
+pub struct Site<T> {
+    pub machine: Rc<Machine>,
+    pub tool: T,
+}
+
+impl Ground {
+    pub fn new(pontoon: Found<PathBuf>, scratch: Scratch) -> Self {
+        Self {
+            pontoon,
+            scratch,
+            machines: RefCell::default(),
+        }
+    }
+
+    pub fn machine(&self) -> Rc<Machine> {
+        let machine = Rc::new(Machine::new());
+        self.machines.borrow_mut().push(Rc::clone(&machine));
+        machine
+    }
+
+    /// Pontoon with one network, and its records in the scratch directory under `name`.
+    pub fn site(&self, name: &str) -> Found<Site<Records>> {
+        self.site_with_records(self.scratch.join(name))
+    }
+
+    pub fn site_with_records(&self, state_dir: PathBuf) -> Found<Site<Records>> {
+        let binary = self.pontoon.clone()?;
+        let site = Site {
+            machine: self.machine(),
+            tool: Records { binary, state_dir },
+        };
+        let created = site.pontoon(&["network", "create", NETWORK, "--subnet", SUBNET]);
+        created.map(|_| site).map_err(reason)
+    }
+
+    /// The CNI plugins and a resident; their records in the scratch directory under `name`.
+    pub fn cni_site(&self, name: &str) -> Found<Site<Chain>> {
+        let tool = Chain {
+            plugins: tools::cni_plugins()?,
+            data_dir: self.scratch.join(name),
+        };
+        let machine = self.machine();
+        let resident = Cni::new(Rc::clone(&machine), tool.clone(), 0);
+        inhabit(&machine, resident).map_err(reason)?;
+        Ok(Site { machine, tool })
+    }
+
+    /// netavark and a resident; its files in the scratch directory under `name`.
+    pub fn netavark_site(&self, name: &str) -> Found<Site<Setup>> {
+        let tool = Setup {
+            binary: tools::netavark()?,
+            config_dir: self.scratch.join(name),
+        };
+        let machine = self.machine();
+        let resident = Netavark::new(Rc::clone(&machine), tool.clone(), 0);
+        inhabit(&machine, resident).map_err(reason)?;
+        Ok(Site { machine, tool })
+    }
+}
+
+fn inhabit(machine: &Machine, mut contender: impl Contender) -> Result<()> {
+    contender.attach(&machine.add_target()?)?;
+    Ok(())
+}
+
+impl Site<Records> {
+    /// Runs `pontoon`; gives what it printed.
+    pub fn pontoon(&self, args: &[&str]) -> Result<String> {
+        let call = self.tool.call(args);
+        Ok(self.machine.call(&call).context("set up pontoon")?.stdout)
+    }
+}
+
+/// An error as the reason why something is not measured.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+pub fn reason(error: Error) -> String {
+    format!("{error:#}")
+}

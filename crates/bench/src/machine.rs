@@ -1,0 +1,237 @@
+//! A machine of the bench's own, and the processes timed on it.
+//!
+//! Each [`Machine`] is a [`Node`] on a thread of its own, so that several are alive at once and
+//! one sample of each can be taken in turn. Its namespaces go with its thread, however the bench
+//! ends.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use testnet::Node;
+
+/// How long one job on a machine may take. Longer than any peer needs.
+const JOB_BOUND: Duration = Duration::from_secs(120);
+
+type Job = Box<dyn FnOnce(&Node) + Send>;
+
+pub struct Machine {
+    jobs: mpsc::Sender<Job>,
+    /// How many targets have been named.
+    named: Cell<u16>,
+}
+
+/// A namespace to attach.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its name under /run/netns.
+    pub name: String,
+    /// What makes it different from the other targets of its machine.
+    pub index: u16,
+}
+
+impl Target {
+    pub fn path(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+
+    /// The index as the last two bytes of an address, past the network's and the gateway's.
+    pub fn host(&self) -> String {
+        let [high, low] = (self.index + 2).to_be_bytes();
+        format!("{high}.{low}")
+    }
+}
+
+impl Machine {
+    /// A machine joined to an outside world of its own.
+    pub fn new() -> Self {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        thread::spawn(move || {
+            let node = Node::new();
+            let _outside = node.outside();
+            for job in queue {
+                job(&node);
+            }
+        });
+        let named = Cell::new(0);
+        Self { jobs, named }
+    }
+
+    fn run<T: Send + 'static>(&self, job: impl FnOnce(&Node) -> T + Send + 'static) -> Result<T> {
+        let (answer, answered) = mpsc::channel();
+        let job = move |node: &Node| drop(answer.send(job(node)));
+        let sent = self.jobs.send(Box::new(job));
+        sent.ok().context("the machine is gone")?;
+        let outcome = answered.recv_timeout(JOB_BOUND);
+        outcome.with_context(|| format!("not done within {JOB_BOUND:?}"))
+    }
+
+    /// Runs one process to its end; an error when it fails.
+    pub fn call(&self, call: &Call) -> Result<Finished> {
+        let spawned = call.clone();
+        let finished = self.run(move |_| spawned.finish())?;
+        finished.with_context(|| call.print())
+    }
+
+    /// Starts all and waits for all: the time from the first start to the last end.
+    pub fn call_all(&self, calls: &[Call]) -> Result<Duration> {
+        let calls = calls.to_vec();
+        self.run(move |_| finish_all(&calls))?
+    }
+
+    /// Runs a shell script up to its first failing command; gives what it printed.
+    pub fn sh(&self, script: &str) -> Result<String> {
+        Ok(self.call(&shell(script))?.stdout)
+    }
+
+    /// Starts a process that lives until the answer is dropped, or the machine is.
+    pub fn serve(&self, call: &Call) -> Result<Server> {
+        let spawned = call.clone();
+        let child = self.run(move |node| {
+            let mut command = node.command(&spawned.program);
+            command.args(&spawned.args).stdin(Stdio::null());
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+        })?;
+        Ok(Server(child.with_context(|| call.print())?))
+    }
+
+    /// Names that nothing has yet.
+    pub fn name_targets(&self, count: u16) -> Vec<Target> {
+        let first = self.named.get();
+        self.named.set(first + count);
+        let indexes = first..first + count;
+        let target = |index| Target {
+            name: format!("target{index}"),
+            index,
+        };
+        indexes.map(target).collect()
+    }
+
+    /// New namespaces.
+    pub fn add_targets(&self, count: u16) -> Result<Vec<Target>> {
+        let targets = self.name_targets(count);
+        let lines = targets
+            .iter()
+            .map(|target| format!("netns add {}\n", target.name));
+        let call = Call::new("ip", ["-batch", "-"]).with_stdin(lines.collect());
+        self.call(&call)?;
+        Ok(targets)
+    }
+
+    pub fn add_target(&self) -> Result<Target> {
+        self.add_targets(1)?.pop().context("one was made")
+    }
+}
+
+/// A process in the background.
+pub struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already is as good as killed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process to be: what it is called with.
+#[derive(Debug, Clone)]
+pub struct Call {
+    program: PathBuf,
+    args: Vec<String>,
+    env: Vec<(&'static str, String)>,
+    stdin: String,
+}
+
+/// How long a process took, from before its start until after its end, and what it printed.
+pub struct Finished {
+    pub took: Duration,
+    pub stdout: String,
+}
+
+impl Call {
+    pub fn new<A: Into<String>>(
+        program: impl AsRef<Path>,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            args: args.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            stdin: String::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn with_env(mut self, env: &[(&'static str, String)]) -> Self {
+        self.env.extend_from_slice(env);
+        self
+    }
+
+    #[must_use]
+    pub fn with_stdin(mut self, stdin: String) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    fn print(&self) -> String {
+        format!("{} {}", self.program.display(), self.args.join(" "))
+    }
+
+    /// Runs it to its end where the calling thread is; an error when it fails.
+    pub fn finish(&self) -> Result<Finished> {
+        let start = Instant::now();
+        let output = self.spawn()?.wait_with_output()?;
+        let took = start.elapsed();
+        check(&output)?;
+        let stdout = String::from_utf8(output.stdout)?;
+        Ok(Finished { took, stdout })
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).envs(self.env.iter().cloned());
+        command.stdin(if self.stdin.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(self.stdin.as_bytes())?;
+        }
+        Ok(child)
+    }
+}
+
+/// A shell script as one process that starts others.
+pub fn shell(script: &str) -> Call {
+    Call::new("sh", ["-euc", script])
+}
+
+fn finish_all(calls: &[Call]) -> Result<Duration> {
+    let start = Instant::now();
+    let children: Result<Vec<Child>> = calls.iter().map(Call::spawn).collect();
+    let outputs: Vec<_> = children?.into_iter().map(Child::wait_with_output).collect();
+    let took = start.elapsed();
+    for (output, call) in outputs.into_iter().zip(calls) {
+        check(&output?).with_context(|| call.print())?;
+    }
+    Ok(took)
+}
+
+fn check(output: &Output) -> Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    // CNI plugins say what is wrong on standard output.
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    bail!("{}: {} {}", output.status, stderr.trim(), stdout.trim())
+}

@@ -1,0 +1,133 @@
+//! `bench`: the figures, medians and ratios in one run, next to other tools in the same minutes.
+//!
+//! Everything happens in namespaces of its own, gone with the process. Read [`lifecycle`],
+//! [`crowd`] and [`path`] for what is measured, [`targets`] for what is asked of it.
+
+mod cases;
+mod contender;
+mod crowd;
+mod ground;
+mod lifecycle;
+mod machine;
+mod path;
+mod progress;
+mod scratch;
+mod table;
+mod targets;
+mod tools;
+mod traffic;
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+
+use ground::Ground;
+use machine::shell;
+use progress::progress;
+use scratch::Scratch;
+use table::Table;
+
+/// Pontoon's figures, against other tools and hand-made limits. Needs root.
+///
+/// Exit code 0 when all was measured, reached or not; 1 when something was not.
+#[derive(Debug, Parser)]
+#[command(name = "bench", max_term_width = 100)]
+struct Args {
+    /// What to measure; all without
+    section: Vec<Section>,
+    /// Fewer samples: 20 instead of 100 attaches, 3 instead of 7 rounds of traffic
+    #[arg(long)]
+    quick: bool,
+    /// Samples of each row, in every section
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    rounds: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The binary to measure; the one next to this one without
+    #[arg(long, value_name = "FILE")]
+    pontoon: Option<PathBuf>,
+    /// Where all contenders keep their records meanwhile: a directory on a disk
+    #[arg(long, default_value = "/var/tmp", value_name = "DIR")]
+    scratch: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// attach and detach, one at a time
+    Attach,
+    /// 100 attaches at once
+    Parallel,
+    /// Throughput and latency on one node
+    Path,
+}
+
+impl Section {
+    fn measure(self, ground: &Ground, args: &Args) -> Vec<table::Row> {
+        let rounds = |quick, full| args.rounds.unwrap_or(if args.quick { quick } else { full });
+        match self {
+            Self::Attach => lifecycle::measure(ground, rounds(20, 100)),
+            Self::Parallel => crowd::measure(ground, rounds(3, 7)),
+            Self::Path => path::measure(ground, rounds(3, 7), if args.quick { 1 } else { 3 }),
+        }
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    ensure!(
+        say("id -u")? == "0",
+        "the bench makes namespaces, and needs root for it"
+    );
+    let before = load()?;
+    let pontoon = tools::pontoon(args.pontoon.clone());
+    let ground = Ground::new(pontoon, Scratch::new(&args.scratch)?);
+    let sections = match &*args.section {
+        [] => Section::value_variants(),
+        some => some,
+    };
+    let measured = sections
+        .iter()
+        .flat_map(|section| section.measure(&ground, &args));
+    let table = Table(measured.collect());
+    progress("");
+    // Absolute figures mean little without.
+    let about = format!(
+        "{}, load {before} before, {} after",
+        machine(&args)?,
+        load()?
+    );
+    let text = if args.json {
+        let targets = targets::json(&table);
+        let all = json!({"machine": about, "rows": table.json(), "targets": targets});
+        format!("{all:#}\n")
+    } else {
+        let (figures, targets) = (table.print(), targets::print(&table));
+        format!("{about}\n\n{figures}\n{targets}")
+    };
+    stdout().write_all(text.as_bytes())?;
+    Ok(match table.is_whole() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn machine(args: &Args) -> Result<String> {
+    let scratch = args.scratch.display();
+    say(&format!(
+        r#"echo "$(uname -sr), $(nproc) cores, records on $(stat -f -c %T -- '{scratch}')""#
+    ))
+}
+
+/// How many wanted the processors in the last minute; the bench itself is one.
+fn load() -> Result<String> {
+    say("cut -d' ' -f1 /proc/loadavg")
+}
+
+fn say(script: &str) -> Result<String> {
+    Ok(shell(script).finish()?.stdout.trim_end().to_owned())
+}

@@ -1,0 +1,241 @@
+//! What is asked of the figures, and whether it is reached.
+
+use serde_json::{Value, json};
+
+use crate::cases::{NO_PORT, NO_PORT_CROWDED, ONE_PORT, PORTS, PORTS_CROWDED, RANGE};
+use crate::contender::{CNI, NETAVARK, PONTOON};
+use crate::crowd::ATTACHES;
+use crate::lifecycle::{attach_figure, detach_figure};
+use crate::path::{HAND_MADE_BRIDGE, Route};
+use crate::table::{Samples, Table, Unit, print_number};
+
+/// An attach may take so much longer and still be "the same".
+const SAME: f64 = 1.25;
+const TIMES_FASTER: f64 = 5.0;
+const ATTACH_MS: f64 = 5.0;
+const ATTACH_P99_MS: f64 = 20.0;
+const DETACH_MS: f64 = 25.0;
+const CROWD_MS: f64 = 600.0;
+/// Noise is what the base's own rounds are apart (between their quartiles), in these bounds: on a
+/// machine with more noise nothing can be told.
+const LEAST_NOISE: f64 = 0.05;
+const MOST_NOISE: f64 = 0.15;
+
+struct Target {
+    claim: String,
+    /// None where what it needs was not measured.
+    value: Option<f64>,
+    limit: Limit,
+    unit: Unit,
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Target {
+    fn reached(&self) -> Option<bool> {
+        self.value.map(|value| match self.limit {
+            Limit::AtMost(limit) => value <= limit,
+            Limit::AtLeast(limit) => value >= limit,
+        })
+    }
+}
+
+fn all(table: &Table) -> Vec<Target> {
+    let mut targets = Vec::new();
+    if table.has(&attach_figure(NO_PORT)) {
+        targets.extend(times(table));
+        targets.extend(sameness(table));
+        targets.extend(lead(table));
+    }
+    if table.has(ATTACHES) {
+        targets.push(at_most(table, ATTACHES, 50, CROWD_MS));
+    }
+    for route in [Route::SameNode, Route::SameNodeBare] {
+        for unit in [Unit::GigabitsPerSecond, Unit::Microseconds] {
+            let figure = route.figure(unit);
+            if table.has(&figure) {
+                targets.push(within_noise(table, &figure, unit));
+            }
+        }
+    }
+    targets
+}
+
+/// A percentile of Pontoon's in a figure, in milliseconds.
+fn at_most(table: &Table, figure: &str, percent: usize, limit: f64) -> Target {
+    let samples = table.samples(figure, PONTOON);
+    let which = if percent == 50 { "median" } else { "p99" };
+    Target {
+        claim: format!("{figure}: {which}"),
+        value: samples.map(|samples| samples.percentile(percent)),
+        limit: Limit::AtMost(limit),
+        unit: Unit::Milliseconds,
+    }
+}
+
+fn times(table: &Table) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for what in [NO_PORT, ONE_PORT, PORTS, NO_PORT_CROWDED, PORTS_CROWDED] {
+        targets.push(at_most(table, &attach_figure(what), 50, ATTACH_MS));
+        targets.push(at_most(table, &attach_figure(what), 99, ATTACH_P99_MS));
+    }
+    for what in [NO_PORT, PORTS, PORTS_CROWDED] {
+        targets.push(at_most(table, &detach_figure(what), 50, DETACH_MS));
+    }
+    targets
+}
+
+fn sameness(table: &Table) -> Vec<Target> {
+    let median = |what| {
+        table
+            .samples(&attach_figure(what), PONTOON)
+            .map(Samples::median)
+    };
+    [
+        (NO_PORT_CROWDED, NO_PORT),
+        (PORTS_CROWDED, PORTS),
+        (RANGE, ONE_PORT),
+    ]
+    .map(|(more, less)| Target {
+        claim: format!("attach, {more}, against {less}"),
+        value: median(more)
+            .zip(median(less))
+            .map(|(more, less)| more / less),
+        limit: Limit::AtMost(SAME),
+        unit: Unit::Times,
+    })
+    .into()
+}
+
+fn lead(table: &Table) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for what in [ONE_PORT, PORTS] {
+        let median = |who| {
+            table
+                .samples(&attach_figure(what), who)
+                .map(Samples::median)
+        };
+        for peer in [CNI, NETAVARK] {
+            targets.push(Target {
+                claim: format!("attach, {what}: {peer} takes longer"),
+                value: median(peer)
+                    .zip(median(PONTOON))
+                    .map(|(peer, ours)| peer / ours),
+                limit: Limit::AtLeast(TIMES_FASTER),
+                unit: Unit::Times,
+            });
+        }
+    }
+    targets
+}
+
+fn within_noise(table: &Table, figure: &str, unit: Unit) -> Target {
+    let base = table.samples(figure, HAND_MADE_BRIDGE);
+    let (median, noise) = base.map_or((0.0, 0.0), |base| {
+        let (median, spread) = (base.median(), base.percentile(75) - base.percentile(25));
+        let noise = spread.clamp(median * LEAST_NOISE, median * MOST_NOISE);
+        (median, noise)
+    });
+    let ours = table.samples(figure, PONTOON).map(Samples::median);
+    Target {
+        claim: format!("{figure}: within noise of the {HAND_MADE_BRIDGE}"),
+        value: base.and(ours),
+        limit: match unit {
+            Unit::GigabitsPerSecond => Limit::AtLeast(median - noise),
+            _ => Limit::AtMost(median + noise),
+        },
+        unit,
+    }
+}
+
+pub fn print(table: &Table) -> String {
+    all(table).iter().map(print_target).collect()
+}
+
+fn print_target(target: &Target) -> String {
+    let claim = &target.claim;
+    let (Some(value), Some(reached)) = (target.value, target.reached()) else {
+        return format!("not measured  {claim}\n");
+    };
+    let verdict = if reached { "reached" } else { "NOT reached" };
+    let asked = match target.limit {
+        Limit::AtMost(limit) => format!("at most {}", print_number(limit)),
+        Limit::AtLeast(limit) => format!("at least {}", print_number(limit)),
+    };
+    let (value, unit) = (print_number(value), target.unit.text());
+    format!("{verdict:<12}  {claim}: {value} {unit} (asked: {asked})\n")
+}
+
+pub fn json(table: &Table) -> Value {
+    let object = |target: &Target| {
+        let (at_most, at_least) = match target.limit {
+            Limit::AtMost(limit) => (Some(limit), None),
+            Limit::AtLeast(limit) => (None, Some(limit)),
+        };
+        json!({
+            "target": target.claim,
+            "unit": target.unit.text(),
+            "value": target.value,
+            "at_most": at_most,
+            "at_least": at_least,
+            "reached": target.reached(),
+        })
+    };
+    all(table).iter().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Row;
+
+    fn table(rows: &[(&str, &'static str, f64)]) -> Table {
+        let row = |&(figure, who, sample): &(&str, &'static str, f64)| {
+            let mut samples = Samples::default();
+            samples.push(sample);
+            Row {
+                figure: figure.to_owned(),
+                who,
+                base: PONTOON,
+                unit: Unit::Milliseconds,
+                samples: Ok(samples),
+            }
+        };
+        Table(rows.iter().map(row).collect())
+    }
+
+    #[test]
+    fn a_target_is_reached_missed_or_not_measured() {
+        let text = print(&table(&[
+            ("attach, no port", PONTOON, 4.0),
+            ("attach, 1 port", PONTOON, 6.0),
+            ("attach, 1 port", CNI, 31.0),
+            ("attach, 1 port", NETAVARK, 29.0),
+        ]));
+        for line in [
+            "reached       attach, no port: median: 4.00 ms (asked: at most 5.00)",
+            "NOT reached   attach, 1 port: median: 6.00 ms (asked: at most 5.00)",
+            "not measured  attach, 32 ports: median\n",
+            "reached       attach, 1 port: CNI bridge+portmap takes longer: 5.17 times",
+            "NOT reached   attach, 1 port: netavark takes longer: 4.83 times",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_run_is_asked_for() {
+        assert_eq!(print(&Table::default()), "");
+        let figure = Route::SameNode.figure(Unit::Microseconds);
+        let text = print(&table(&[
+            (&figure, HAND_MADE_BRIDGE, 10.0),
+            (&figure, PONTOON, 10.6),
+        ]));
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.starts_with("NOT reached"), "{text}");
+    }
+}
