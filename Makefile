@@ -3,21 +3,25 @@
 CARGO ?= cargo
 # Tests, demo and figures live in namespaces of their own, which takes root to make.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
-# Without root the build is the user's; only what is built for these two runs through sudo.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+# Without root the build is the user's; only what is built for these runs through sudo.
 ifneq ($(AS_ROOT),)
-HOST := $(shell rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)
-test bench: export CARGO_TARGET_$(HOST)_RUNNER := $(AS_ROOT)
+test: export CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER := $(AS_ROOT)
 endif
+# Linked statically: one file for any distribution, and a millisecond less for each start.
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
+STATIC := RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(HOST)
 
 .PHONY: build demo test lint fmt bench setup clean help
 .DEFAULT_GOAL := build
 
-build: ## build the release binaries
-	$(CARGO) build --release
+build: ## build pontoon, statically linked
+	$(STATIC) --package cli
+	@echo built $(RELEASE)/pontoon
 
 demo: setup ## two containers, a bridge, the outside world; everything removed at the end
-	$(CARGO) build --release -p cli
-	$(AS_ROOT) scripts/demo
+	$(STATIC) --package cli
+	$(AS_ROOT) env PONTOON_BIN_DIR=$(RELEASE) scripts/demo
 
 test: setup ## all tests, on the real kernel, in fresh namespaces
 	scripts/doctests
@@ -36,8 +40,8 @@ fmt: ## format the Rust files
 
 bench: ## the figures, against other tools (release build, some minutes)
 	scripts/setup bench
-	$(CARGO) build --release
-	$(CARGO) run --release --package bench
+	$(STATIC) --package cli --package bench
+	$(AS_ROOT) $(RELEASE)/bench
 
 setup:
 	@scripts/setup

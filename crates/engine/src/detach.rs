@@ -4,7 +4,7 @@ use kernel::ErrorKind;
 use model::{Endpoint, EndpointId, Mtu, NetnsOrigin, Network, NetworkName, Target};
 use netstate::{Alias, KernelState, Plan, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
-use store::{Durability, EndpointRecord, NetworkLife, StoreError};
+use store::{Durability, EndpointRecord, NetworkLife, OpenMode, Records, StoreError};
 
 use crate::session::Session;
 use crate::{Change, DetachRequest, EndpointStatus, Engine, EngineError, Mode, NetnsAfter};
@@ -34,7 +34,7 @@ impl Engine {
         // From here on anybody may finish it, and removing a device takes the kernel a grace
         // period of some 18 ms: others need not wait for that.
         session.unlock();
-        session.apply(&plan)?;
+        session.apply_and_shorten_log(&plan)?;
         for (record, _) in &found {
             session.forget_endpoint(record.endpoint.id)?;
             session.crash.pass();
@@ -50,6 +50,24 @@ impl Engine {
 }
 
 impl Session<'_> {
+    /// Applies a plan, and while the kernel takes its time has the records' log copied, so that
+    /// the next attach finds it short.
+    fn apply_and_shorten_log(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        if self.mode == Mode::DryRun {
+            return Ok(());
+        }
+        let (dir, node) = (self.settings.state_dir.as_path(), self.node());
+        let shorten = move || {
+            let records = Records::open(dir, OpenMode::ReadWrite, node);
+            // Whoever opens the records next can do it as well.
+            records.map(|mut records| records.shorten_log()).is_ok()
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(shorten);
+            self.apply(plan)
+        })
+    }
+
     /// The target's endpoints, by the identity of its namespace or, where that is gone or has
     /// another name now, by the name it was attached with.
     fn endpoints_to_detach(

@@ -8,11 +8,13 @@ use model::{Family, PortRange, Proto};
 use crate::nft::{Datum, ElementKey, Item};
 use crate::{KernelState, NodePorts, Step};
 
-/// Where a map no longer leads, connections must not lead either.
+/// Where a map no longer leads, connections must not lead either: UDP's, which any packet keeps
+/// alive and any socket takes. A TCP or SCTP endpoint refuses what belongs to another's
+/// connection, and finding the connections of an address takes the kernel some milliseconds.
 pub(crate) fn forget(observed: &KernelState, desired: &KernelState) -> Vec<Step> {
     let gone = observed.elements.iter().filter(|(key, data)| {
         let leads_to = desired.elements.get(key).and_then(|data| data.first());
-        leads_to != data.first()
+        leads_to != data.first() && udp_at(key, data).is_some()
     });
     let addresses = gone.filter_map(|(_, data)| data.first()?.as_address());
     let addresses: BTreeSet<IpAddr> = addresses.collect();
