@@ -2,7 +2,7 @@
 
 use kernel::ErrorKind;
 use model::{Endpoint, EndpointId, Mtu, NetnsOrigin, Network, NetworkName, Target};
-use netstate::{Alias, KernelState, Plan, diff};
+use netstate::{Alias, KernelState, Plan, Step, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
 use store::{Durability, EndpointRecord, NetworkLife, OpenMode, Records, StoreError};
 
@@ -31,10 +31,13 @@ impl Engine {
         let plan = session.removal(parts, doomed_netns);
         session.record_detaching(&found, request.after)?;
         session.crash.pass();
-        // From here on anybody may finish it, and removing a device takes the kernel a grace
-        // period of some 18 ms: others need not wait for that.
+        let (firewall, devices) = before_devices(&plan);
+        session.apply(&firewall)?;
+        // What is left carries names that nobody gets again, so that anybody may finish it; and
+        // removing a device takes the kernel a grace period of some 18 ms, which others need not
+        // wait for.
         session.unlock();
-        session.apply_and_shorten_log(&plan)?;
+        session.apply_and_shorten_log(&devices)?;
         for (record, _) in &found {
             session.forget_endpoint(record.endpoint.id)?;
             session.crash.pass();
@@ -47,6 +50,17 @@ impl Engine {
             plan,
         })
     }
+}
+
+/// A removal in two: up to the devices, and they with what comes behind.
+fn before_devices(plan: &Plan) -> (Plan, Plan) {
+    let is_device = |step: &Step| matches!(step, Step::DelLink(_));
+    let at = plan.steps.iter().position(is_device);
+    let (before, devices) = plan.steps.split_at(at.unwrap_or(plan.steps.len()));
+    let part = |steps: &[Step]| Plan {
+        steps: steps.to_vec(),
+    };
+    (part(before), part(devices))
 }
 
 impl Session<'_> {
