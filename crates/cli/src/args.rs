@@ -125,6 +125,7 @@ pub enum NetworkCommand {
 
 #[derive(Debug, Args)]
 pub struct NetworkCreate {
+    /// The new network's name
     pub name: NetworkName,
     /// A prefix of the network, IPv4 or IPv6, once each at most; a free private IPv4 /24 without
     #[arg(long, value_name = "CIDR")]
@@ -150,6 +151,7 @@ pub struct NetworkCreate {
 
 #[derive(Debug, Args)]
 pub struct Attach {
+    /// The network to attach to
     pub network: NetworkName,
     /// A name under /run/netns, a path to a namespace, or pid:N
     pub target: Target,

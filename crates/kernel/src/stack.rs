@@ -1,12 +1,13 @@
 //! Everything of one namespace, as a person reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use model::{Family, Proto};
 use netstate::nft::{NftFamily, text};
 use netstate::stack::{
-    DeviceState, Stack, StackAddress, StackDevice, StackNeighbour, StackPeer, StackRoute,
-    StackSocket, StackTable,
+    DeviceState, Stack, StackAddress, StackChain, StackDevice, StackNeighbour, StackPeer,
+    StackRoute, StackSocket, StackTable,
 };
 
 use crate::base_chains::base_chains;
@@ -34,6 +35,8 @@ pub fn stack(namespace: &mut Namespace) -> Result<Stack, KernelError> {
         chains: base_chains(namespace)?,
         tables: tables(namespace)?,
     };
+    let foreign = foreign_tables(namespace, &stack.chains)?;
+    stack.tables.extend(foreign);
     stack.devices.sort();
     stack.addresses.sort();
     stack.routes.sort();
@@ -201,8 +204,40 @@ fn tables(namespace: &mut Namespace) -> Result<Vec<StackTable>, KernelError> {
     let ours = families.filter(|family| state.tables.contains_key(family));
     Ok(ours
         .map(|family| StackTable {
-            family,
+            family: family.to_string(),
+            name: text::TABLE.to_owned(),
             text: text::table(family, &state),
         })
         .collect())
+}
+
+/// Foreign tables, read by nft(8) where it is installed: their rules are for people, and never
+/// for us to judge by.
+fn foreign_tables(
+    namespace: &Namespace,
+    chains: &[StackChain],
+) -> Result<Vec<StackTable>, KernelError> {
+    let foreign = chains.iter().filter(|chain| chain.table != text::TABLE);
+    let names = foreign.map(|chain| (chain.family.clone(), chain.table.clone()));
+    // nft makes one command of its arguments, and a container may name its tables as it likes.
+    let plain = |name: &str| {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        name.bytes().all(is_plain)
+    };
+    let names: BTreeSet<(String, String)> = names.filter(|(_, name)| plain(name)).collect();
+    namespace.visit(move || {
+        let tables = names.into_iter();
+        tables
+            .filter_map(|(family, name)| read_table(family, name))
+            .collect()
+    })
+}
+
+fn read_table(family: String, name: String) -> Option<StackTable> {
+    let words = ["--stateless", "list", "table", &family, &name];
+    let out = Command::new("nft").args(words).output().ok()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    out.status
+        .success()
+        .then_some(StackTable { family, name, text })
 }

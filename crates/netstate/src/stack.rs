@@ -7,8 +7,6 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::nft::NftFamily;
-
 /// Everything of one namespace. Each list is sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Stack {
@@ -19,7 +17,8 @@ pub struct Stack {
     pub sockets: Vec<StackSocket>,
     /// Every hooked chain of every table, foreign ones included.
     pub chains: Vec<StackChain>,
-    /// Our own tables as `nft list table` prints them.
+    /// Tables as `nft --stateless list table` prints them, ours first; foreign ones where nft(8)
+    /// is there to read them.
     pub tables: Vec<StackTable>,
 }
 
@@ -148,6 +147,7 @@ impl StackChain {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StackTable {
-    pub family: NftFamily,
+    pub family: String,
+    pub name: String,
     pub text: String,
 }

@@ -14,7 +14,7 @@ pub fn stack(stack: &Stack) -> String {
         };
         let gap = if page.is_empty() { "" } else { "\n" };
         page += &format!("{gap}{title}\n");
-        page.extend(body.lines().map(|line| format!("  {line}\n")));
+        page.extend(body.lines().map(|line| format!("  {}\n", printable(line))));
     };
     section("Devices", devices(&stack.devices));
     section("Addresses", addresses(stack));
@@ -23,12 +23,16 @@ pub fn stack(stack: &Stack) -> String {
     section("Listening sockets", sockets(stack));
     section("Firewall chains", chains(&stack.chains));
     for rules in &stack.tables {
-        section(
-            &format!("Firewall table {}", rules.family),
-            rules.text.clone(),
-        );
+        let title = format!("Firewall table {} {}", rules.family, rules.name);
+        section(&title, rules.text.clone());
     }
     page
+}
+
+/// Names and comments in a container are its own: none of them moves a terminal's cursor.
+fn printable(line: &str) -> String {
+    let mark = |c: char| if c.is_control() && c != '\t' { '?' } else { c };
+    line.chars().map(mark).collect()
 }
 
 /// A table, or nothing where it has no rows.

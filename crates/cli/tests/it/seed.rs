@@ -58,3 +58,22 @@ fn containers_reach_the_outside_behind_the_node() {
         drop(server);
     }
 }
+
+#[test]
+fn the_stack_shows_foreign_rules_and_no_escape_sequence() {
+    let node = PontoonNode::new();
+    node.pontoon("network create web --subnet 10.5.0.0/24");
+    node.pontoon("attach web a --create");
+    let rules = "table inet own { chain c { type filter hook input priority 0; tcp dport 23 drop comment \"\u{1b}[2J\"; }; }";
+    node.sh(&format!("ip netns exec a nft '{rules}'"));
+    node.sh("ip -n a link set eth0 alias \"$(printf 'x\\033[2Jy')\"");
+    let stack = node.pontoon("stack a");
+    assert!(stack.contains("Firewall table inet own"), "{stack}");
+    assert!(stack.contains("tcp dport 23 drop"), "{stack}");
+    assert!(!stack.contains('\u{1b}'), "{stack:?}");
+    let node_stack = node.pontoon("stack");
+    assert!(
+        node_stack.contains("Firewall table inet pontoon"),
+        "{node_stack}"
+    );
+}

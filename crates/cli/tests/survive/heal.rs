@@ -42,7 +42,7 @@ pub const FIREWALL: &[Break] = &[
             add element inet pontoon ports4 { tcp . 8080 : 10.5.0.8 . 80 }'",
         "nft set inet ports4 had a wrong element
          nft set inet ports4 lacked an element",
-        3,
+        2,
     ),
     (
         "nft flush map inet pontoon ranges4",

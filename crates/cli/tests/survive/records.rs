@@ -143,15 +143,18 @@ fn on_a_full_disk_nothing_changes_and_once_freed_all_works() {
     }
     assert_eq!(node.json("ls")[0]["name"], "a");
     node.assert_settled();
-    // It may get as far as the kernel, and then be unable to write that down.
-    let said = node.refused("detach a", 8);
-    assert!(said.contains("no space"), "{said}");
+    // The log is copied while the kernel removes the device, which makes room, unless that was
+    // slower: then the kernel is done, and what is done can't be written down yet.
+    let out = node.try_pontoon("detach a");
+    assert!(
+        out.code == 0 || out.code == 8 && out.stderr.contains("no space"),
+        "{out}"
+    );
     node.sh("rm $PONTOON_STATE_DIR/fill");
-    for line in [
-        "detach a --delete",
-        "network create blue",
-        "attach web b --ip 10.5.0.8",
-    ] {
+    if out.code == 8 {
+        node.pontoon("detach a");
+    }
+    for line in ["network create blue", "attach web b --ip 10.5.0.8"] {
         node.pontoon(line);
         node.assert_settled();
     }
