@@ -2,7 +2,7 @@
 
 use kernel::ErrorKind;
 use model::{Endpoint, EndpointId, Mtu, NetnsOrigin, Network, NetworkName, Target};
-use netstate::{Alias, KernelState, Plan, Step, diff};
+use netstate::{KernelState, Plan, Step, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
 use store::{Durability, EndpointRecord, NetworkLife, OpenMode, Records, StoreError};
 
@@ -186,17 +186,7 @@ impl Session<'_> {
             };
             part.extend(endpoint_part(self.node(), &network, &view));
         }
-        let mark = |name: String| {
-            let purpose = String::new();
-            (
-                name,
-                Alias {
-                    node: self.node(),
-                    purpose,
-                },
-            )
-        };
-        part.namespaces = netns.into_iter().map(mark).collect();
+        part.namespaces = netns.into_iter().map(|name| (name, self.mark())).collect();
         diff(&part, &KernelState::default())
     }
 

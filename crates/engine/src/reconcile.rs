@@ -194,8 +194,7 @@ impl Session<'_> {
             };
             let stays = |e: &EndpointRecord| e.netns == record.netns && !doomed.has(e.endpoint.id);
             if !records.iter().any(stays) && self.is_alive(record)? {
-                let (node, purpose) = (self.node(), String::new());
-                names.push((name.clone(), Alias { node, purpose }));
+                names.push((name.clone(), self.mark()));
             }
         }
         Ok(names)

@@ -126,6 +126,14 @@ impl Session<'_> {
         self.records.node_id()
     }
 
+    /// The mark of these records, on what is only there to be removed.
+    pub(crate) fn mark(&self) -> Alias {
+        Alias {
+            node: self.node(),
+            purpose: String::new(),
+        }
+    }
+
     /// Lets other processes on while the kernel takes its time. What follows may only be what
     /// anybody may finish.
     pub(crate) fn unlock(&mut self) {

@@ -7,13 +7,13 @@ use model::{
     Endpoint, EndpointId, Family, IfName, NetnsOrigin, Network, NodeId, Prefix, Reach, Subnet,
     Target,
 };
-use netstate::nft::{Datum, DatumType, ElementKey, Item, NftFamily, NftName, SetKey};
+use netstate::nft::{Datum, DatumType, ElementKey, Item, NftFamily};
 use netstate::{
     AddressKey, Alias, KernelState, Link, LinkKey, LinkKind, Netns, Peer, PortFlags, Route,
     RouteKey, SysctlKey,
 };
 
-use crate::firewall::{NAMES, PORT_START};
+use crate::firewall::{NAMES, PORT_START, element};
 use crate::network::ipv6_sysctls;
 use crate::publish::{published_elements, reached_by_loopback};
 use crate::{EndpointView, NetworkView};
@@ -156,12 +156,8 @@ fn guard_elements(network: &Network, endpoint: &Endpoint) -> Vec<(ElementKey, Ve
     let mac = Datum::EtherAddr(endpoint.mac);
     let bridge = Datum::Ifname(network.bridge.clone());
     let of = |family, set: &str, key: Vec<Datum>| {
-        let set = SetKey {
-            family,
-            name: NftName::from(set),
-        };
         let key = key.into_iter().map(Item::One).collect();
-        (ElementKey { set, key }, Vec::new())
+        (element(family, set, key), Vec::new())
     };
     let claims = |set: &str, last: Datum| {
         of(

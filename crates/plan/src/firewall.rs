@@ -11,7 +11,7 @@ mod node;
 mod rules;
 
 use model::NodeId;
-use netstate::nft::{ChainKey, DatumType, NftFamily, NftName, SetKey, SetSpec};
+use netstate::nft::{ChainKey, DatumType, ElementKey, Item, NftFamily, NftName, SetKey, SetSpec};
 use netstate::{Alias, KernelState};
 
 /// What the names of our ports begin with; the guard knows them by it, so that a port without
@@ -20,7 +20,7 @@ pub const PORT_START: &str = "pont";
 
 /// Names of sets and maps.
 #[derive(Debug)]
-pub struct Names {
+pub(crate) struct Names {
     /// Every network's bridge.
     pub bridges: &'static str,
     /// Bridges of internal networks.
@@ -51,7 +51,7 @@ pub struct Names {
     pub targets6: &'static str,
 }
 
-pub const NAMES: Names = Names {
+pub(crate) const NAMES: Names = Names {
     bridges: "bridges",
     internal: "internal",
     bridged: "bridged",
@@ -96,6 +96,15 @@ pub fn ruleset(node: NodeId) -> KernelState {
         state.chains.insert(ChainKey { family, name }, chain);
     }
     state
+}
+
+/// The key of an element of one of our sets.
+pub(crate) fn element(family: NftFamily, set: &str, key: Vec<Item>) -> ElementKey {
+    let name = NftName::from(set);
+    ElementKey {
+        set: SetKey { family, name },
+        key,
+    }
 }
 
 /// The types of a set's key, as it is declared.

@@ -12,8 +12,7 @@ mod publish;
 mod view;
 
 pub use endpoint::{endpoint_part, port_name};
-pub use firewall::{NAMES, Names, PORT_START, ruleset};
+pub use firewall::{PORT_START, ruleset};
 pub use network::{bridge_name, network_part};
 pub use owned::only_owned;
-pub use publish::published_elements;
 pub use view::{EndpointView, NetworkView, View, desired};

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use model::{Family, IfName, Mac, Network, NetworkId, NetworkName, NodeId, Reach};
-use netstate::nft::{Datum, ElementKey, Item, NftFamily, NftName, SetKey};
+use netstate::nft::{Datum, ElementKey, Item, NftFamily};
 use netstate::{AddressKey, Alias, KernelState, Link, LinkKey, LinkKind, Netns, SysctlKey};
 
 use crate::NetworkView;
-use crate::firewall::NAMES;
+use crate::firewall::{NAMES, element};
 
 /// The bridge of a network that was given no name for it: `pn-NAME`, or `pn-nID` where that is
 /// no interface name. Ports are called otherwise: the firewall knows them by their names.
@@ -92,13 +92,8 @@ pub(crate) fn ipv6_sysctls(
 /// addresses that are inside.
 fn elements(network: &Network) -> Vec<(ElementKey, Vec<Datum>)> {
     let bridge = || Item::One(Datum::Ifname(network.bridge.clone()));
-    let of = |set: &str, key: Vec<Item>, data: Vec<Datum>| {
-        let set = SetKey {
-            family: NftFamily::Inet,
-            name: NftName::from(set),
-        };
-        (ElementKey { set, key }, data)
-    };
+    let of =
+        |set: &str, key: Vec<Item>, data: Vec<Datum>| (element(NftFamily::Inet, set, key), data);
     let mut elements = vec![
         of(NAMES.bridges, vec![bridge()], Vec::new()),
         of(NAMES.bridged, vec![bridge(), bridge()], Vec::new()),

@@ -3,13 +3,16 @@
 use std::net::IpAddr;
 
 use model::{Endpoint, Family, HostBind, Prefix, Proto, Publish};
-use netstate::nft::{Datum, ElementKey, Item, NftFamily, NftName, SetKey};
+use netstate::nft::{Datum, ElementKey, Item, NftFamily};
 
-use crate::firewall::NAMES;
+use crate::firewall::{NAMES, element};
 
 /// The map elements of one publication for one endpoint. A range whose ports keep their numbers
 /// is one element a family; of any other, each port is one.
-pub fn published_elements(endpoint: &Endpoint, publish: Publish) -> Vec<(ElementKey, Vec<Datum>)> {
+pub(crate) fn published_elements(
+    endpoint: &Endpoint,
+    publish: Publish,
+) -> Vec<(ElementKey, Vec<Datum>)> {
     let families = Family::BOTH.into_iter();
     families
         .filter_map(|family| {
@@ -54,7 +57,10 @@ fn kept_range(publish: Publish, bind: IpAddr, address: IpAddr) -> (ElementKey, V
         Item::Ports(publish.node_ports()),
     ];
     let map = of(Family::of(address), NAMES.ranges4, NAMES.ranges6);
-    (element(map, key), vec![Datum::address(address)])
+    (
+        element(NftFamily::Inet, map, key),
+        vec![Datum::address(address)],
+    )
 }
 
 fn exact_key(proto: Proto, bind: IpAddr, port: u16) -> ElementKey {
@@ -64,10 +70,12 @@ fn exact_key(proto: Proto, bind: IpAddr, port: u16) -> ElementKey {
         Item::One(Datum::InetService(port)),
     ];
     if bind.is_unspecified() {
-        return element(of(family, NAMES.ports4, NAMES.ports6), key);
+        let map = of(family, NAMES.ports4, NAMES.ports6);
+        return element(NftFamily::Inet, map, key);
     }
     key.insert(0, Item::One(Datum::address(bind)));
-    element(of(family, NAMES.host_ports4, NAMES.host_ports6), key)
+    let map = of(family, NAMES.host_ports4, NAMES.host_ports6);
+    element(NftFamily::Inet, map, key)
 }
 
 fn of(family: Family, ipv4: &'static str, ipv6: &'static str) -> &'static str {
@@ -75,12 +83,4 @@ fn of(family: Family, ipv4: &'static str, ipv6: &'static str) -> &'static str {
         Family::Ipv4 => ipv4,
         Family::Ipv6 => ipv6,
     }
-}
-
-fn element(map: &str, key: Vec<Item>) -> ElementKey {
-    let set = SetKey {
-        family: NftFamily::Inet,
-        name: NftName::from(map),
-    };
-    ElementKey { set, key }
 }

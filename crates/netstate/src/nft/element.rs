@@ -70,10 +70,3 @@ pub enum Item {
     Ports(PortRange),
     Prefix(Prefix),
 }
-
-/// A key with, in a map, the value it leads to. Both are concatenations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Element {
-    pub key: Vec<Item>,
-    pub data: Vec<Datum>,
-}

@@ -9,7 +9,7 @@ mod rule;
 mod table;
 pub mod text;
 
-pub use element::{Datum, DatumType, Element, Item};
+pub use element::{Datum, DatumType, Item};
 pub use rule::{
     CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, MatchOp, NatFamily, Right,
     Statement, Verdict,
