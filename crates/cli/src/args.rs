@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use model::{EndpointName, IfName, Mac, MtuSetting, NetworkName, Prefix, Publish, Target};
+use model::{
+    AddressRange, EndpointName, IfName, Mac, MtuSetting, NetworkName, Prefix, Publish, Target,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -136,6 +138,9 @@ pub struct NetworkCreate {
     /// The node's address in a subnet; its first address without
     #[arg(long, value_name = "IP")]
     pub gateway: Vec<IpAddr>,
+    /// What is given out of a subnet to endpoints that name no --ip; all of it without
+    #[arg(long, value_name = "CIDR|FIRST-LAST")]
+    pub ip_range: Vec<AddressRange>,
     /// The name of the bridge; pn-NAME without
     #[arg(long, value_name = "IFNAME")]
     pub bridge: Option<IfName>,

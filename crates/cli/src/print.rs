@@ -86,6 +86,7 @@ pub fn reconciled(outcome: &Reconciled) -> String {
     let released = outcome.released.iter().map(|released| {
         let why = match released.why {
             Why::NamespaceGone => "its namespace is gone",
+            Why::Forgotten => "its runtime no longer knows it",
             Why::AttachUnfinished => "attaching it was never finished",
             Why::DetachUnfinished => "detaching it was never finished",
         };

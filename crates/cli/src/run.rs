@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use engine::{
-    AttachRequest, DetachRequest, Engine, Health, Mode, NetnsAfter, NetnsBefore, NewNetwork,
-    Settings, SubnetChoice, TakeOver,
+    AttachRequest, DetachRequest, Detachee, Engine, Health, Mode, NetnsAfter, NetnsBefore,
+    NetworkChoice, NewNetwork, Settings, SubnetChoice, TakeOver,
 };
 use model::Reach;
 use netstate::Plan;
@@ -93,6 +93,7 @@ fn new_network(args: NetworkCreate) -> NewNetwork {
             (true, true) => SubnetChoice::PickBoth,
         },
         gateways: args.gateway,
+        ranges: args.ip_range,
         bridge: args.bridge,
         mtu: args.mtu,
         reach: if args.internal {
@@ -105,8 +106,9 @@ fn new_network(args: NetworkCreate) -> NewNetwork {
 
 fn attach_request(args: Attach) -> AttachRequest {
     AttachRequest {
-        network: args.network,
+        network: NetworkChoice::Existing(args.network),
         target: args.target,
+        cni: None,
         before: if args.create {
             NetnsBefore::Create
         } else {
@@ -122,7 +124,7 @@ fn attach_request(args: Attach) -> AttachRequest {
 
 fn detach_request(args: Detach) -> DetachRequest {
     DetachRequest {
-        target: args.target,
+        who: Detachee::Target(args.target),
         network: args.network,
         after: if args.delete {
             NetnsAfter::Delete

@@ -36,6 +36,7 @@ impl Session<'_> {
         netns: Option<NetnsId>,
     ) -> Result<EndpointRecord, EngineError> {
         let record = self.number_endpoint(request, network, netns)?;
+        self.records.check_container(&record.endpoint)?;
         self.check_ifname(&record)?;
         self.records.insert_endpoint(&record)?;
         Ok(record)
@@ -90,6 +91,7 @@ impl Session<'_> {
                 None => default_name(target)?,
             },
             target: target.clone(),
+            cni: request.cni.clone(),
             ifname: choose_ifname(request, &siblings)?,
             port: plan::port_name(id),
             mac: request.mac.unwrap_or_else(derived),
@@ -138,7 +140,7 @@ impl Session<'_> {
         for sibling in siblings {
             let network = self.network_of(&sibling.endpoint)?;
             // Attached to the very network twice is refused as that.
-            if network.reach == Reach::Outside && network.name != request.network {
+            if network.reach == Reach::Outside && network.name != *request.network.name() {
                 return Err(EngineError::PublishBehind {
                     publish: *publish,
                     target: request.target.clone(),
@@ -178,7 +180,11 @@ impl Session<'_> {
         Ok(chosen)
     }
 
-    fn next_address(&mut self, network: &Network, subnet: &Subnet) -> Result<IpAddr, EngineError> {
+    pub(crate) fn next_address(
+        &mut self,
+        network: &Network,
+        subnet: &Subnet,
+    ) -> Result<IpAddr, EngineError> {
         let now = self.settings.now_secs;
         let family = subnet.prefix.family();
         let last = self.records.last_allocated(network.id, family)?;
@@ -191,7 +197,7 @@ impl Session<'_> {
         }
         let full = || EngineError::SubnetFull(subnet.prefix);
         self.records
-            .oldest_resting(network.id, family)?
+            .oldest_resting(network.id, subnet.given_out())?
             .ok_or_else(full)
     }
 }

@@ -1,7 +1,7 @@
 //! Attaching a target to a network.
 
 use kernel::ErrorKind;
-use model::{Mtu, NetnsId, NetnsOrigin, Network, Target};
+use model::{Endpoint, Mtu, NetnsId, NetnsOrigin, Network, Target};
 use netstate::{KernelState, Plan, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
 
@@ -21,23 +21,40 @@ impl Engine {
     ) -> Result<Change<EndpointStatus>, EngineError> {
         let mut session = self.session(mode)?;
         session.settle_all()?;
-        let network = session.network(&request.network)?;
-        let netns = session.target_before(request)?;
-        session.check_ports(request, &network)?;
-        let record = session.admit(request, &network, netns)?;
-        session.begun = Some(record.endpoint.id);
-        session.crash.pass();
-        let netns = record.netns.clone();
-        let view = endpoint_view(record);
-        let plan = session.attach_in_kernel(&network, &view, netns)?;
-        Ok(Change {
-            outcome: EndpointStatus::new(&network, view.endpoint),
-            plan,
-        })
+        let (network, created) = session.chosen(&request.network)?;
+        match session.attach(request, &network) {
+            Ok((endpoint, plan)) => Ok(Change {
+                outcome: EndpointStatus::new(&network, endpoint),
+                plan: created.unwrap_or_default().then(plan),
+            }),
+            Err(error) => {
+                if created.is_some() {
+                    // The first error is the one to report.
+                    let _ = session.remove_network(&network);
+                }
+                Err(error)
+            }
+        }
     }
 }
 
 impl Session<'_> {
+    fn attach(
+        &mut self,
+        request: &AttachRequest,
+        network: &Network,
+    ) -> Result<(Endpoint, Plan), EngineError> {
+        let netns = self.target_before(request)?;
+        self.check_ports(request, network)?;
+        let record = self.admit(request, network, netns)?;
+        self.begun = Some(record.endpoint.id);
+        self.crash.pass();
+        let netns = record.netns.clone();
+        let view = endpoint_view(record);
+        let plan = self.attach_in_kernel(network, &view, netns)?;
+        Ok((view.endpoint, plan))
+    }
+
     /// The identity of the target's namespace; none yet where it is to be made.
     fn target_before(&mut self, request: &AttachRequest) -> Result<Option<NetnsId>, EngineError> {
         let target = &request.target;

@@ -7,7 +7,9 @@ use plan::{EndpointView, NetworkView, endpoint_part};
 use store::{Durability, EndpointRecord, NetworkLife, OpenMode, Records, StoreError};
 
 use crate::session::Session;
-use crate::{Change, DetachRequest, EndpointStatus, Engine, EngineError, Mode, NetnsAfter};
+use crate::{
+    Change, DetachRequest, Detachee, EndpointStatus, Engine, EngineError, Mode, NetnsAfter,
+};
 
 impl Engine {
     /// Detaches a target from one network or from all of them; with `Delete` its named namespace
@@ -63,6 +65,19 @@ fn before_devices(plan: &Plan) -> (Plan, Plan) {
     (part(before), part(devices))
 }
 
+fn missing(request: &DetachRequest) -> EngineError {
+    match &request.who {
+        Detachee::Target(target) => EngineError::EndpointMissing {
+            target: target.clone(),
+            network: request.network.clone(),
+        },
+        Detachee::Container { container, ifname } => EngineError::ContainerMissing {
+            container: container.clone(),
+            ifname: ifname.clone(),
+        },
+    }
+}
+
 impl Session<'_> {
     /// Applies a plan, and while the kernel takes its time has the records' log copied, so that
     /// the next attach finds it short.
@@ -84,19 +99,27 @@ impl Session<'_> {
 
     /// The target's endpoints, by the identity of its namespace or, where that is gone or has
     /// another name now, by the name it was attached with.
-    fn endpoints_to_detach(
-        &mut self,
-        request: &DetachRequest,
-    ) -> Result<Vec<(EndpointRecord, Network)>, EngineError> {
-        let by_identity = match self.kernel.identify(&request.target) {
+    fn endpoints_of_target(&mut self, target: &Target) -> Result<Vec<EndpointRecord>, EngineError> {
+        let by_identity = match self.kernel.identify(target) {
             Ok(netns) => self.records.endpoints_in(&netns)?,
             Err(error) if error.kind() == ErrorKind::Missing => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        let found = if by_identity.is_empty() {
-            self.records.endpoints_of_target(&request.target)?
-        } else {
-            by_identity
+        if by_identity.is_empty() {
+            return Ok(self.records.endpoints_of_target(target)?);
+        }
+        Ok(by_identity)
+    }
+
+    fn endpoints_to_detach(
+        &mut self,
+        request: &DetachRequest,
+    ) -> Result<Vec<(EndpointRecord, Network)>, EngineError> {
+        let found = match &request.who {
+            Detachee::Target(target) => self.endpoints_of_target(target)?,
+            Detachee::Container { container, ifname } => {
+                self.records.endpoints_of_container(container, ifname)?
+            }
         };
         let mut detached = Vec::new();
         for record in found {
@@ -115,10 +138,7 @@ impl Session<'_> {
             return Err(EngineError::NetworkMissing(name.clone()));
         }
         if detached.is_empty() {
-            return Err(EngineError::EndpointMissing {
-                target: request.target.clone(),
-                network: request.network.clone(),
-            });
+            return Err(missing(request));
         }
         Ok(detached)
     }
@@ -129,13 +149,12 @@ impl Session<'_> {
         request: &DetachRequest,
         found: &[(EndpointRecord, Network)],
     ) -> Result<Option<String>, EngineError> {
-        if request.after == NetnsAfter::Keep {
-            return Ok(None);
-        }
-        let Target::Named(name) = &request.target else {
-            return Err(EngineError::NetnsNotNamed(request.target.clone()));
+        let (target, name) = match (request.after, &request.who) {
+            (NetnsAfter::Keep, _) | (_, Detachee::Container { .. }) => return Ok(None),
+            (_, Detachee::Target(target @ Target::Named(name))) => (target, name),
+            (_, Detachee::Target(other)) => return Err(EngineError::NetnsNotNamed(other.clone())),
         };
-        let all = self.records.endpoints_of_target(&request.target)?;
+        let all = self.records.endpoints_of_target(target)?;
         let stays = |other: &&EndpointRecord| {
             found
                 .iter()
@@ -144,7 +163,7 @@ impl Session<'_> {
         if let Some(other) = all.iter().find(stays) {
             let network = self.network_of(&other.endpoint)?.name;
             return Err(EngineError::StillAttached {
-                target: request.target.clone(),
+                target: target.clone(),
                 network,
             });
         }

@@ -4,9 +4,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use kernel::{ErrorKind, KernelError};
-use model::{IfName, NetworkName, NodeId, ParseError, Prefix, Publish, Target};
+use model::{
+    AddressRange, ContainerId, IfName, NetworkName, NodeId, ParseError, Prefix, Publish, Target,
+};
 use netstate::Step;
 use store::StoreError;
+
+use crate::Difference;
 
 /// Everything that a call of the engine can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +19,13 @@ pub enum EngineError {
     NetworkMissing(NetworkName),
     #[error("there is a network {0} already")]
     NetworkExists(NetworkName),
+    #[error(
+        "network {name} is there with {other} other than configured; 'pontoon network show {name}' shows it"
+    )]
+    NetworkDiffers {
+        name: NetworkName,
+        other: Difference,
+    },
     #[error("network {name} still has {endpoints} endpoint(s); detach them first")]
     NetworkInUse { name: NetworkName, endpoints: u32 },
     #[error("subnet {subnet} overlaps {holder}")]
@@ -32,6 +43,13 @@ pub enum EngineError {
     EndpointMissing {
         target: Target,
         network: Option<NetworkName>,
+    },
+    #[error("the namespace of {0} is gone, or another one has its name")]
+    NetnsGone(Target),
+    #[error("container {container} has no endpoint {ifname}")]
+    ContainerMissing {
+        container: ContainerId,
+        ifname: IfName,
     },
     #[error("{target} is still attached to network {network}; its namespace can't be deleted")]
     StillAttached {
@@ -53,6 +71,8 @@ pub enum EngineError {
     AddressReserved { address: IpAddr, subnet: Prefix },
     #[error("two addresses of one family, {0} and {1}; an endpoint has one for each subnet")]
     TwoAddresses(IpAddr, IpAddr),
+    #[error("two ranges of one subnet, {0} and {1}; it gives out one")]
+    TwoRanges(AddressRange, AddressRange),
     #[error("every address of {0} is taken")]
     SubnetFull(Prefix),
     #[error("port {publish} is taken by {holder}")]
@@ -189,10 +209,19 @@ pub enum ErrorClass {
 }
 
 impl EngineError {
+    /// Whether another endpoint of the network has the name that was asked for.
+    pub fn is_name_taken(&self) -> bool {
+        matches!(self, Self::Records(StoreError::NameTaken { .. }))
+    }
+
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NetworkMissing(_) | Self::EndpointMissing { .. } => ErrorClass::Missing,
+            Self::NetworkMissing(_)
+            | Self::EndpointMissing { .. }
+            | Self::NetnsGone(_)
+            | Self::ContainerMissing { .. } => ErrorClass::Missing,
             Self::NetworkExists(_)
+            | Self::NetworkDiffers { .. }
             | Self::NetworkInUse { .. }
             | Self::SubnetTaken { .. }
             | Self::BridgeTaken(_)
@@ -210,6 +239,7 @@ impl EngineError {
             | Self::AddressOutside { .. }
             | Self::AddressReserved { .. }
             | Self::TwoAddresses(..)
+            | Self::TwoRanges(..)
             | Self::PortsOverlap(..)
             | Self::PublishOnInternal { .. }
             | Self::PublishFamily { .. }
@@ -241,6 +271,7 @@ fn of_records(error: &StoreError) -> ErrorClass {
         | StoreError::MacTaken { .. }
         | StoreError::IfNameTaken { .. }
         | StoreError::AlreadyAttached { .. }
+        | StoreError::ContainerAttached { .. }
         | StoreError::PortTaken { .. } => ErrorClass::Taken,
         StoreError::NetworkGone(_) | StoreError::EndpointGone(_) => ErrorClass::Missing,
         _ => ErrorClass::Records,

@@ -1,6 +1,6 @@
 //! What there is: networks, endpoints, and any namespace's network stack.
 
-use model::{Endpoint, Mtu, MtuSetting, Network, NetworkName, Target};
+use model::{Endpoint, Mtu, MtuSetting, Network, NetworkName, Reach, Target};
 use netstate::stack::Stack;
 use serde::Serialize;
 use store::EndpointLife;
@@ -26,6 +26,7 @@ pub struct EndpointStatus {
     /// Its addresses with the lengths of their prefixes, as `ip addr` prints them.
     pub cidrs: Vec<String>,
     pub gateways: Vec<std::net::IpAddr>,
+    pub reach: Reach,
     #[serde(flatten)]
     pub endpoint: Endpoint,
 }
@@ -44,6 +45,7 @@ impl EndpointStatus {
                 .map(|(a, s)| format!("{a}/{}", s.prefix.bits()))
                 .collect(),
             gateways: subnets.map(|s| s.gateway).collect(),
+            reach: network.reach,
             endpoint,
         }
     }

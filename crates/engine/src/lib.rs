@@ -9,6 +9,7 @@
 mod admit;
 mod attach;
 mod change;
+mod check;
 mod detach;
 mod doctor;
 mod error;
@@ -22,11 +23,13 @@ mod request;
 mod session;
 
 pub use change::{Change, Mode};
+pub use check::Checked;
 pub use doctor::{Check, Health};
 pub use error::{EngineError, ErrorClass, Failure, Failures, Holder, PortHolder};
 pub use inspect::{EndpointStatus, NetworkStatus};
-pub use reconcile::{Reconciled, Released, Why};
+pub use reconcile::{Known, Reconciled, Released, Why};
 pub use request::{
-    AttachRequest, DetachRequest, NetnsAfter, NetnsBefore, NewNetwork, SubnetChoice, TakeOver,
+    AttachRequest, DetachRequest, Detachee, Difference, NetnsAfter, NetnsBefore, NetworkChoice,
+    NetworkWish, NewNetwork, SubnetChoice, TakeOver,
 };
 pub use session::{Engine, Settings};

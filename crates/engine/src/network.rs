@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use model::{IfName, Network, NetworkName, Prefix, Subnet};
+use model::{AddressRange, IfName, Network, NetworkName, Prefix, Subnet};
 use netstate::{Interest, KernelState, NodeFacts, Plan, ROUTE_PROTOCOL, diff};
 use plan::{NetworkView, View, bridge_name, desired, only_owned};
 use store::{NetworkLife, NetworkRecord};
 
 use crate::session::{Session, check_tables, mtu_now};
-use crate::{Change, Engine, EngineError, Holder, Mode, NewNetwork, SubnetChoice};
+use crate::{Change, Engine, EngineError, Holder, Mode, NetworkChoice, NewNetwork, SubnetChoice};
 
 impl Engine {
     /// Creates a network: its record, its bridge, and with the first one the firewall's tables.
@@ -22,30 +22,8 @@ impl Engine {
     ) -> Result<Change<Network>, EngineError> {
         let mut session = self.session(mode)?;
         session.settle_all()?;
-        if session.records.network_by_name(&request.name)?.is_some() {
-            return Err(EngineError::NetworkExists(request.name.clone()));
-        }
-        let facts = session.kernel.facts()?;
-        let network = session.number(request, &facts)?;
-        session.check_bridge(&network, &facts)?;
-        session.records.insert_network(&NetworkRecord {
-            network: network.clone(),
-            life: NetworkLife::Creating,
-        })?;
-        session.crash.pass();
-        let plan = session.plan_network(&network, &facts)?;
-        if let Err(error) = session.apply(&plan) {
-            session.undo_network(&network, &facts);
-            return Err(error);
-        }
-        session
-            .records
-            .set_network_life(network.id, NetworkLife::Ready)?;
-        session.crash.pass();
-        Ok(Change {
-            outcome: network,
-            plan,
-        })
+        let (outcome, plan) = session.create_network(request)?;
+        Ok(Change { outcome, plan })
     }
 
     /// Removes a network without endpoints; with the last one the firewall's tables go too.
@@ -67,15 +45,7 @@ impl Engine {
                 endpoints,
             });
         }
-        session
-            .records
-            .set_network_life(network.id, NetworkLife::Removing)?;
-        session.crash.pass();
-        let facts = session.kernel.facts()?;
-        let plan = session.plan_removal(&network, &facts)?;
-        session.apply(&plan)?;
-        session.records.delete_network(network.id)?;
-        session.crash.pass();
+        let plan = session.remove_network(&network)?;
         Ok(Change {
             outcome: network,
             plan,
@@ -84,6 +54,65 @@ impl Engine {
 }
 
 impl Session<'_> {
+    /// The network to attach to, and the plan that made it where it was created just now.
+    pub(crate) fn chosen(
+        &mut self,
+        choice: &NetworkChoice,
+    ) -> Result<(Network, Option<Plan>), EngineError> {
+        let wish = match (self.network(choice.name()), choice) {
+            (Ok(network), NetworkChoice::Existing(_)) => return Ok((network, None)),
+            (Ok(network), NetworkChoice::OrCreate(wish)) => {
+                return match wish.difference(&network) {
+                    None => Ok((network, None)),
+                    Some(other) => Err(EngineError::NetworkDiffers {
+                        name: network.name,
+                        other,
+                    }),
+                };
+            }
+            (Err(EngineError::NetworkMissing(_)), NetworkChoice::OrCreate(wish)) => wish,
+            (Err(error), _) => return Err(error),
+        };
+        let (network, plan) = self.create_network(&wish.to_new())?;
+        Ok((network, Some(plan)))
+    }
+
+    fn create_network(&mut self, request: &NewNetwork) -> Result<(Network, Plan), EngineError> {
+        if self.records.network_by_name(&request.name)?.is_some() {
+            return Err(EngineError::NetworkExists(request.name.clone()));
+        }
+        let facts = self.kernel.facts()?;
+        let network = self.number(request, &facts)?;
+        self.check_bridge(&network, &facts)?;
+        self.records.insert_network(&NetworkRecord {
+            network: network.clone(),
+            life: NetworkLife::Creating,
+        })?;
+        self.crash.pass();
+        let plan = self.plan_network(&network, &facts)?;
+        if let Err(error) = self.apply(&plan) {
+            self.undo_network(&network, &facts);
+            return Err(error);
+        }
+        self.records
+            .set_network_life(network.id, NetworkLife::Ready)?;
+        self.crash.pass();
+        Ok((network, plan))
+    }
+
+    /// Removes a network that has no endpoints.
+    pub(crate) fn remove_network(&mut self, network: &Network) -> Result<Plan, EngineError> {
+        self.records
+            .set_network_life(network.id, NetworkLife::Removing)?;
+        self.crash.pass();
+        let facts = self.kernel.facts()?;
+        let plan = self.plan_removal(network, &facts)?;
+        self.apply(&plan)?;
+        self.records.delete_network(network.id)?;
+        self.crash.pass();
+        Ok(plan)
+    }
+
     /// The network that a request becomes, with its prefixes chosen and checked.
     fn number(&mut self, request: &NewNetwork, facts: &NodeFacts) -> Result<Network, EngineError> {
         let id = self.records.next_network_id()?;
@@ -98,6 +127,7 @@ impl Session<'_> {
             ],
         };
         let subnets = with_gateways(&given, &request.gateways)?;
+        let subnets = with_ranges(subnets, &request.ranges)?;
         for subnet in &given {
             let clash = taken.iter().find(|(prefix, _)| prefix.overlaps(*subnet));
             if let Some((_, holder)) = clash {
@@ -235,6 +265,23 @@ fn with_gateways(prefixes: &[Prefix], gateways: &[IpAddr]) -> Result<Vec<Subnet>
         }
     };
     prefixes.iter().copied().map(of).collect()
+}
+
+/// Each subnet with the range that is in it. A range outside all of them is refused.
+fn with_ranges(
+    mut subnets: Vec<Subnet>,
+    ranges: &[AddressRange],
+) -> Result<Vec<Subnet>, EngineError> {
+    for range in ranges {
+        let mut subnets = subnets.iter_mut();
+        let subnet = subnets.find(|subnet| subnet.prefix.contains(range.first()));
+        let subnet = subnet.ok_or(model::ParseError::RangeOfNoSubnet(*range))?;
+        if let Some(other) = subnet.range {
+            return Err(EngineError::TwoRanges(other, *range));
+        }
+        *subnet = subnet.with_range(*range)?;
+    }
+    Ok(subnets)
 }
 
 /// What foreign devices and routes hold of the node's address space.

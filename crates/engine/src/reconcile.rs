@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use model::{EndpointId, EndpointName, NetnsOrigin, NetworkName, Target};
+use model::{
+    CniAttachment, Endpoint, EndpointId, EndpointName, ListName, NetnsOrigin, NetworkName, Target,
+};
 use netstate::{Alias, Interest, KernelState, Pair, Plan, Step, diff};
 use plan::{View, desired, only_owned};
 use serde::Serialize;
@@ -40,6 +42,8 @@ pub struct Released {
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     NamespaceGone,
+    /// Its runtime no longer knows it.
+    Forgotten,
     AttachUnfinished,
     DetachUnfinished,
 }
@@ -59,7 +63,32 @@ impl Engine {
         if take_over == TakeOver::Yes {
             session.take_over()?;
         }
-        session.reconcile()
+        session.reconcile(None)
+    }
+
+    /// Reconciles, and releases what was attached by a configuration list whose runtime no longer
+    /// knows it.
+    ///
+    /// # Errors
+    /// Those of [`Engine::reconcile`].
+    pub fn collect(&self, known: &Known, mode: Mode) -> Result<Change<Reconciled>, EngineError> {
+        self.session(mode)?.reconcile(Some(known))
+    }
+}
+
+/// What the runtime of a configuration list still knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub list: ListName,
+    /// Container and interface, as the runtime spells them.
+    pub attachments: BTreeSet<(String, String)>,
+}
+
+impl Known {
+    fn has_forgotten(&self, endpoint: &Endpoint) -> bool {
+        let key = |cni: &CniAttachment| (cni.container.to_string(), endpoint.ifname.to_string());
+        let of_list = endpoint.cni.as_ref().filter(|cni| cni.list == self.list);
+        of_list.is_some_and(|cni| !self.attachments.contains(&key(cni)))
     }
 }
 
@@ -80,12 +109,12 @@ impl Doomed {
 impl Session<'_> {
     /// Reconciles on behalf of another call, which reports nothing of it.
     pub(crate) fn reconcile_rest(&mut self) -> Result<(), EngineError> {
-        self.reconcile().map(|_| ())
+        self.reconcile(None).map(|_| ())
     }
 
-    fn reconcile(&mut self) -> Result<Change<Reconciled>, EngineError> {
+    fn reconcile(&mut self, known: Option<&Known>) -> Result<Change<Reconciled>, EngineError> {
         let records = self.records.endpoints()?;
-        let doomed = self.doomed(&records)?;
+        let doomed = self.doomed(&records, known)?;
         let (plan, failures) = self.converge(&records, &doomed)?;
         let mut outcome = Reconciled {
             findings: plan.findings(),
@@ -103,15 +132,24 @@ impl Session<'_> {
         Ok(Change { outcome, plan })
     }
 
-    /// Endpoints whose namespace is gone, and those that a dead process left half way: under the
+    /// Endpoints whose namespace is gone or that nobody knows any more, and those that a dead process left half way: under the
     /// node's lock nobody else is on the way, except a detach, which anybody may finish.
-    fn doomed(&mut self, records: &[EndpointRecord]) -> Result<Doomed, EngineError> {
+    fn doomed(
+        &mut self,
+        records: &[EndpointRecord],
+        known: Option<&Known>,
+    ) -> Result<Doomed, EngineError> {
         let mut doomed = Doomed::default();
         let others = records.iter().filter(|r| self.begun != Some(r.endpoint.id));
         for record in others.cloned().collect::<Vec<_>>() {
             let why = match record.life {
                 EndpointLife::Attaching => Some(Why::AttachUnfinished),
                 EndpointLife::Detaching | EndpointLife::Deleting => Some(Why::DetachUnfinished),
+                EndpointLife::Attached
+                    if known.is_some_and(|k| k.has_forgotten(&record.endpoint)) =>
+                {
+                    Some(Why::Forgotten)
+                }
                 EndpointLife::Attached if self.is_alive(&record)? => None,
                 EndpointLife::Attached => Some(Why::NamespaceGone),
             };

@@ -45,6 +45,7 @@ pub(crate) fn endpoint(network: &Network) -> Result<EndpointView, EngineError> {
         network: network.id,
         name: "rehearsal".parse()?,
         target: Target::Named("rehearsal".to_owned()),
+        cni: None,
         ifname: "eth0".parse()?,
         port: plan::port_name(id),
         mac: addresses

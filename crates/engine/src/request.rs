@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use model::{EndpointName, IfName, Mac, MtuSetting, NetworkName, Prefix, Publish, Reach, Target};
+use model::{
+    AddressRange, CniAttachment, ContainerId, EndpointName, IfName, Mac, MtuSetting, Network,
+    NetworkName, Prefix, Publish, Reach, Target,
+};
 
 /// A network to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub struct NewNetwork {
     pub subnets: SubnetChoice,
     /// At most one for each subnet; the first usable address where there is none.
     pub gateways: Vec<IpAddr>,
+    /// At most one for each subnet: what is given out of it.
+    pub ranges: Vec<AddressRange>,
     /// `pn-NAME` where none is given.
     pub bridge: Option<IfName>,
     pub mtu: MtuSetting,
@@ -27,11 +32,131 @@ pub enum SubnetChoice {
     PickBoth,
 }
 
+/// A network as a configuration describes it. What it leaves open, a network that is there
+/// already has decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkWish {
+    pub name: NetworkName,
+    /// None: those that the network has; for a new one, a free private IPv4 prefix.
+    pub subnets: Vec<Prefix>,
+    pub gateways: Vec<IpAddr>,
+    pub ranges: Vec<AddressRange>,
+    pub bridge: Option<IfName>,
+    pub mtu: Option<MtuSetting>,
+    pub reach: Option<Reach>,
+}
+
+impl NetworkWish {
+    /// A wish for a network of this name, whatever it is like.
+    pub fn named(name: NetworkName) -> Self {
+        Self {
+            name,
+            subnets: Vec::new(),
+            gateways: Vec::new(),
+            ranges: Vec::new(),
+            bridge: None,
+            mtu: None,
+            reach: None,
+        }
+    }
+
+    /// The network to create where there is none.
+    pub fn to_new(&self) -> NewNetwork {
+        NewNetwork {
+            name: self.name.clone(),
+            subnets: match self.subnets.as_slice() {
+                [] => SubnetChoice::PickIpv4,
+                given => SubnetChoice::Given(given.to_vec()),
+            },
+            gateways: self.gateways.clone(),
+            ranges: self.ranges.clone(),
+            bridge: self.bridge.clone(),
+            mtu: self.mtu.unwrap_or(MtuSetting::Auto),
+            reach: self.reach.unwrap_or(Reach::Outside),
+        }
+    }
+
+    /// What a network that is there has otherwise than wished.
+    pub(crate) fn difference(&self, network: &Network) -> Option<Difference> {
+        let subnets = network.subnets.iter();
+        let mut prefixes: Vec<Prefix> = subnets.clone().map(|s| s.prefix).collect();
+        let mut wished = self.subnets.clone();
+        prefixes.sort();
+        wished.sort();
+        let gateways: Vec<IpAddr> = subnets.clone().map(|s| s.gateway).collect();
+        let ranges: Vec<AddressRange> = subnets.filter_map(|s| s.range).collect();
+        let differs = [
+            (
+                Difference::Subnets,
+                !wished.is_empty() && wished != prefixes,
+            ),
+            (
+                Difference::Gateways,
+                !self.gateways.iter().all(|g| gateways.contains(g)),
+            ),
+            (
+                Difference::Ranges,
+                !self.ranges.iter().all(|r| ranges.contains(r)),
+            ),
+            (
+                Difference::Bridge,
+                self.bridge.as_ref().is_some_and(|b| *b != network.bridge),
+            ),
+            (
+                Difference::Mtu,
+                self.mtu.is_some_and(|mtu| mtu != network.mtu),
+            ),
+            (
+                Difference::Reach,
+                self.reach.is_some_and(|reach| reach != network.reach),
+            ),
+        ];
+        let mut differs = differs.into_iter().filter(|(_, differs)| *differs);
+        differs.next().map(|(what, _)| what)
+    }
+}
+
+/// What of a network is not as somebody wished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    #[error("subnets")]
+    Subnets,
+    #[error("a gateway")]
+    Gateways,
+    #[error("a range of addresses")]
+    Ranges,
+    #[error("a bridge")]
+    Bridge,
+    #[error("an MTU")]
+    Mtu,
+    #[error("a way to the outside (internal or not)")]
+    Reach,
+}
+
+/// The network to attach to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkChoice {
+    Existing(NetworkName),
+    /// Created with the first attach; later ones must not wish for another.
+    OrCreate(NetworkWish),
+}
+
+impl NetworkChoice {
+    pub fn name(&self) -> &NetworkName {
+        match self {
+            Self::Existing(name) => name,
+            Self::OrCreate(wish) => &wish.name,
+        }
+    }
+}
+
 /// A target to attach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachRequest {
-    pub network: NetworkName,
+    pub network: NetworkChoice,
     pub target: Target,
+    /// What a container runtime will detach it by.
+    pub cni: Option<CniAttachment>,
     pub before: NetnsBefore,
     /// The target's short name where none is given.
     pub name: Option<EndpointName>,
@@ -52,10 +177,21 @@ pub enum NetnsBefore {
     Create,
 }
 
-/// A target to detach from one network or from all.
+/// What to detach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detachee {
+    Target(Target),
+    /// The endpoint that a container runtime knows so. Its namespace may be gone.
+    Container {
+        container: ContainerId,
+        ifname: IfName,
+    },
+}
+
+/// Something to detach from one network or from all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetachRequest {
-    pub target: Target,
+    pub who: Detachee,
     pub network: Option<NetworkName>,
     pub after: NetnsAfter,
 }

@@ -21,10 +21,11 @@ pub fn next_free<E>(
     last: Option<IpAddr>,
     mut taken_from: impl FnMut(IpAddr) -> Result<Vec<IpAddr>, E>,
 ) -> Result<Option<IpAddr>, E> {
-    let (low, high) = usable(subnet.prefix);
+    let (low, high) = given_out(subnet);
     let middle = last
-        .filter(|last| subnet.prefix.contains(*last))
-        .map_or(low, |last| bits(last).saturating_add(1).max(low));
+        .map(bits)
+        .filter(|last| (low..=high).contains(last))
+        .map_or(low, |last| last + 1);
     for (from, to) in [(middle, high), (low, middle.saturating_sub(1).min(high))] {
         if let Some(free) = first_gap(subnet, from, to, &mut taken_from)? {
             return Ok(Some(free));
@@ -66,6 +67,15 @@ fn first_gap<E>(
         }
     }
     Ok(None)
+}
+
+/// The first and the last address that a subnet gives out by itself, as numbers. The gateway may
+/// be between them.
+fn given_out(subnet: &Subnet) -> (u128, u128) {
+    let (low, high) = usable(subnet.prefix);
+    subnet.range.map_or((low, high), |range| {
+        (bits(range.first()).max(low), bits(range.last()).min(high))
+    })
 }
 
 /// First and last usable address of a prefix, as numbers.
@@ -153,6 +163,22 @@ mod tests {
             next(&subnet, last, &taken, 2),
             Some("192.168.0.2".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn a_range_bounds_what_is_given_out() {
+        let subnet = subnet("192.168.0.0/24")
+            .with_range("192.168.0.0-192.168.0.3".parse().unwrap())
+            .unwrap();
+        let mut taken = BTreeSet::new();
+        // Where the range was cut down, what was given out last may lie behind it.
+        let mut last = Some("192.168.0.77".parse().unwrap());
+        while let Some(free) = next(&subnet, last, &taken, 2) {
+            assert!(taken.insert(free), "{free} given out twice");
+            last = Some(free);
+        }
+        let all: Vec<String> = taken.iter().map(ToString::to_string).collect();
+        assert_eq!(all, ["192.168.0.2", "192.168.0.3"]);
     }
 
     #[test]

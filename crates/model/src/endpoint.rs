@@ -6,7 +6,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointName, Family, IfName, Mac, NetworkId, ParseError, Publish, Target};
+use crate::{
+    ContainerId, EndpointName, Family, IfName, ListName, Mac, NetworkId, ParseError, Publish,
+    Target,
+};
 
 /// The row number of an endpoint in the node's records; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +45,14 @@ impl FromStr for NetnsOrigin {
     }
 }
 
+/// What a container runtime knows an endpoint by, beside its interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CniAttachment {
+    pub container: ContainerId,
+    /// The configuration list it was attached by: each one's runtime speaks of its own only.
+    pub list: ListName,
+}
+
 /// An endpoint as recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -49,6 +60,9 @@ pub struct Endpoint {
     pub network: NetworkId,
     pub name: EndpointName,
     pub target: Target,
+    /// What a container runtime calls it, where one attached the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cni: Option<CniAttachment>,
     /// The interface inside the target.
     pub ifname: IfName,
     /// Its other end on the node: the bridge port.

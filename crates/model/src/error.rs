@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Family, Prefix};
+use crate::{AddressRange, Family, Prefix};
 
 /// Why a text is not the word it was taken for. Every variant holds the text itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,10 @@ pub enum ParseError {
         "{0:?} is not an interface name: 1 to 15 bytes without '/', ':', '%' or white space, not '.' or '..'"
     )]
     IfName(String),
+    #[error(
+        "{0:?} is no CNI id: 1 to 255 characters, first a letter or digit, then letters, digits, '-', '_' or '.'"
+    )]
+    CniId(String),
     #[error("{0:?} is not a MAC address: six bytes in hexadecimal, as 02:00:5e:10:00:01")]
     Mac(String),
     #[error("{0} is a multicast or all-zero MAC address; an endpoint needs a unicast one")]
@@ -31,6 +35,14 @@ pub enum ParseError {
     PrefixUnusable(Prefix),
     #[error("{address} is not an address that a device in {prefix} can have")]
     AddressUnusable { address: IpAddr, prefix: Prefix },
+    #[error(
+        "{0:?} is not a range of addresses: FIRST-LAST of one family, or a prefix as 10.88.0.128/25"
+    )]
+    AddressRange(String),
+    #[error("{range} is no part of {prefix} that containers can be numbered from")]
+    RangeOutside { range: AddressRange, prefix: Prefix },
+    #[error("the range {0} is in none of the network's subnets")]
+    RangeOfNoSubnet(AddressRange),
     #[error("two {0} subnets; a network has at most one of each family")]
     TwoSubnets(Family),
     #[error("no subnet; a network has at least one")]

@@ -11,13 +11,25 @@ use crate::ParseError;
 const NAME_MAX: usize = 63;
 /// The longest interface name, in bytes (`IFNAMSIZ` - 1, `include/uapi/linux/if.h`).
 const IFNAME_MAX: usize = 15;
+/// The longest CNI id taken, in bytes (`NAME_MAX`: runtimes name files after them). The
+/// specification sets no bound.
+const CNI_ID_MAX: usize = 255;
 
-fn is_name(text: &str) -> bool {
+/// Letters, digits, `-`, `_` and `.`, the first a letter or digit.
+fn is_word(text: &str, max: usize) -> bool {
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
     let all_allowed = text
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    starts_well && all_allowed && text.len() <= NAME_MAX
+    starts_well && all_allowed && text.len() <= max
+}
+
+fn is_name(text: &str) -> bool {
+    is_word(text, NAME_MAX)
+}
+
+fn is_cni_id(text: &str) -> bool {
+    is_word(text, CNI_ID_MAX)
 }
 
 fn is_ifname(text: &str) -> bool {
@@ -82,11 +94,24 @@ checked_name! {
     /// The name of an endpoint in its network: 1 to 63 letters, digits, `-`, `_`, `.`.
     EndpointName, is_name, no_name
 }
+impl EndpointName {
+    /// The longest one, in bytes.
+    pub const MAX: usize = NAME_MAX;
+}
 checked_name! {
     /// The name of a network interface: 1 to 15 bytes that `dev_valid_name` (net/core/dev.c)
     /// accepts, less `%`, which the kernel expands on creation, and less the two names that stand
     /// for all devices below `/proc/sys/net`.
     IfName, is_ifname, ParseError::IfName
+}
+checked_name! {
+    /// A runtime's id of a container: 1 to 255 letters, digits, `_`, `.`, `-`, the first a letter
+    /// or digit (CNI specification 1.1.0, section 2, Parameters).
+    ContainerId, is_cni_id, ParseError::CniId
+}
+checked_name! {
+    /// The name of a CNI configuration list: as [`ContainerId`] (section 1).
+    ListName, is_cni_id, ParseError::CniId
 }
 
 #[cfg(test)]
@@ -115,6 +140,31 @@ mod tests {
             "0123456789abcdef",
         ] {
             assert!(IfName::from_str(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ids_of_runtimes_are_accepted() {
+        let (sha256, longest) = ("a".repeat(64), "a".repeat(CNI_ID_MAX));
+        for text in [
+            "c1",
+            "0",
+            "my_pod-1.2",
+            "cnitool-77383ca0a071",
+            &sha256,
+            &longest,
+        ] {
+            assert_eq!(ContainerId::from_str(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn hostile_ids_are_refused() {
+        let long = "a".repeat(CNI_ID_MAX + 1);
+        for text in [
+            "", ".", "..", "../x", "a/b", "a b", "a\0b", "a\n", "-a", "_a", ".a", "ä", "%d", &long,
+        ] {
+            assert!(ContainerId::from_str(text).is_err(), "{text:?}");
         }
     }
 

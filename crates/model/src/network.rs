@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::mtu::MTU_MIN_IPV6;
-use crate::{Family, IfName, MtuSetting, NetworkName, ParseError, Prefix};
+use crate::{AddressRange, Family, IfName, MtuSetting, NetworkName, ParseError, Prefix};
 
 /// The row number of a network in the node's records; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub enum Reach {
 pub struct Subnet {
     pub prefix: Prefix,
     pub gateway: IpAddr,
+    /// What is given out to endpoints that ask for no address of their own; all without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<AddressRange>,
 }
 
 impl Subnet {
@@ -42,14 +45,49 @@ impl Subnet {
                 prefix,
             });
         }
-        Ok(Self { prefix, gateway })
+        Ok(Self {
+            prefix,
+            gateway,
+            range: None,
+        })
+    }
+
+    /// The subnet, giving out only these addresses by itself.
+    ///
+    /// # Errors
+    /// A range with an end outside the prefix, or with nothing in it but the gateway and the
+    /// prefix's own ends.
+    pub fn with_range(self, range: AddressRange) -> Result<Self, ParseError> {
+        let prefix = self.prefix;
+        let inside = prefix.contains(range.first()) && prefix.contains(range.last());
+        let is_free = |address: IpAddr| prefix.is_usable(address) && address != self.gateway;
+        // The usable ones lie together, so that of three in a row one is free, or none at all.
+        let mut near = [range.first(), range.last()].into_iter();
+        let wide = near.any(is_free) || next(next(range.first())) <= range.last();
+        if !(inside && wide) {
+            return Err(ParseError::RangeOutside { range, prefix });
+        }
+        Ok(Self {
+            range: Some(range),
+            ..self
+        })
+    }
+
+    /// The addresses that are given out, with the gateway and the prefix's ends where they are
+    /// among them.
+    pub fn given_out(&self) -> AddressRange {
+        self.range.unwrap_or_else(|| self.prefix.into())
     }
 }
 
 fn first_host(prefix: Prefix) -> IpAddr {
-    match prefix.address() {
-        IpAddr::V4(a) => IpAddr::V4((u32::from(a) + 1).into()),
-        IpAddr::V6(a) => IpAddr::V6((u128::from(a) + 1).into()),
+    next(prefix.address())
+}
+
+fn next(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(a) => IpAddr::V4(u32::from(a).saturating_add(1).into()),
+        IpAddr::V6(a) => IpAddr::V6(u128::from(a).saturating_add(1).into()),
     }
 }
 
@@ -97,5 +135,33 @@ impl Network {
     /// The subnet that holds `address`.
     pub fn subnet_of(&self, address: IpAddr) -> Option<&Subnet> {
         self.subnets.iter().find(|s| s.prefix.contains(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_has_an_address_to_give_out() {
+        let subnet = Subnet::new("10.0.0.0/24".parse().unwrap(), None).unwrap();
+        let with = |text: &str| subnet.with_range(text.parse().unwrap());
+        for text in [
+            "10.0.0.0/24",
+            "10.0.0.1-10.0.0.2",
+            "10.0.0.254-10.0.0.255",
+            "10.0.0.9-10.0.0.9",
+        ] {
+            assert_eq!(with(text).unwrap().range, Some(text.parse().unwrap()));
+        }
+        for text in [
+            "10.0.0.0-10.0.0.1",
+            "10.0.0.255-10.0.0.255",
+            "10.0.0.200-10.0.1.5",
+            "10.0.1.0/24",
+            "fd00::/64",
+        ] {
+            assert!(with(text).is_err(), "{text}");
+        }
     }
 }

@@ -146,6 +146,13 @@ impl Plan {
         self.steps.is_empty()
     }
 
+    /// This plan, and then another.
+    #[must_use]
+    pub fn then(mut self, more: Plan) -> Plan {
+        self.steps.extend(more.steps);
+        self
+    }
+
     /// Each step as its command line.
     pub fn lines(&self) -> Vec<String> {
         self.steps.iter().map(ToString::to_string).collect()

@@ -54,6 +54,7 @@ fn endpoint(id: u32, network: &NetworkView, target: &str, publish: &[&str]) -> E
             network: network.network.id,
             name: target.short_name().parse().unwrap(),
             target,
+            cni: None,
             ifname: "eth0".parse().unwrap(),
             port: port_name(EndpointId(id)),
             mac: Mac::for_address(addresses[0]),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipam::COOL_DOWN_SECS;
-use model::{EndpointId, Family, NetworkId};
+use model::{AddressRange, EndpointId, Family, NetworkId};
 
 use crate::column::{Bytes16, family_number, seconds};
 use crate::{Records, StoreError};
@@ -60,20 +60,19 @@ impl Records {
         )
     }
 
-    /// The address that has rested longest: the one to use when no other is free.
+    /// The address of a range that has rested longest: the one to use when no other is free.
     ///
     /// # Errors
     /// Those of reading.
     pub fn oldest_resting(
         &self,
         network: NetworkId,
-        family: Family,
+        range: AddressRange,
     ) -> Result<Option<IpAddr>, StoreError> {
         let sql = "SELECT address FROM address INDEXED BY address_resting
              WHERE released_at IS NOT NULL AND network = ?1 AND address BETWEEN ?2 AND ?3
              ORDER BY released_at LIMIT 1";
-        let first = Bytes16::at_least(family.unspecified());
-        let last = Bytes16::last_of(family);
+        let (first, last) = (Bytes16(range.first()), Bytes16(range.last()));
         self.row(sql, (network.0, first, last), |row| {
             row.get(0).map(|Bytes16(address)| address)
         })

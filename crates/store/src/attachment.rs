@@ -1,7 +1,7 @@
 //! Changes of endpoints. They survive the death of a process, not of the machine: neither do
 //! their namespaces. `endpoint` has the questions.
 
-use model::{Endpoint, EndpointId, NetnsId};
+use model::{CniAttachment, Endpoint, EndpointId, NetnsId};
 use rusqlite::{ErrorCode, named_params};
 
 use crate::column::{Cookie, seconds};
@@ -12,14 +12,15 @@ impl Records {
     /// Adds an endpoint under the number from [`Records::next_endpoint_id`].
     ///
     /// # Errors
-    /// `NameTaken`, `AddressTaken`, `MacTaken`, `IfNameTaken`, `AlreadyAttached`, `PortTaken`,
-    /// `NetworkGone`, `EndpointIdUsed`; those of a commit.
+    /// `NameTaken`, `AddressTaken`, `MacTaken`, `IfNameTaken`, `AlreadyAttached`,
+    /// `ContainerAttached`, `PortTaken`, `NetworkGone`, `EndpointIdUsed`; those of a commit.
     pub fn insert_endpoint(&mut self, record: &EndpointRecord) -> Result<(), StoreError> {
         self.transaction(Durability::Process, |records| {
             let endpoint = &record.endpoint;
             if endpoint.id < records.next_endpoint_id()? {
                 return Err(StoreError::EndpointIdUsed(endpoint.id));
             }
+            records.check_container(endpoint)?;
             if record.netns.is_none() {
                 records.check_unmade(endpoint)?;
             }
@@ -35,15 +36,17 @@ impl Records {
     fn insert_endpoint_row(&self, record: &EndpointRecord) -> Result<usize, StoreError> {
         let endpoint = &record.endpoint;
         self.execute(
-            "INSERT INTO endpoint (id, network, name, target, boot, cookie, ifname, port, mac,
-                 rank, life, origin, created_at)
-             VALUES (:id, :network, :name, :target, :boot, :cookie, :ifname, :port, :mac,
-                 :rank, :life, :origin, :created_at)",
+            "INSERT INTO endpoint (id, network, name, target, container, list, boot, cookie, ifname, port,
+                 mac, rank, life, origin, created_at)
+             VALUES (:id, :network, :name, :target, :container, :list, :boot, :cookie, :ifname, :port,
+                 :mac, :rank, :life, :origin, :created_at)",
             named_params! {
                 ":id": endpoint.id.0,
                 ":network": endpoint.network.0,
                 ":name": endpoint.name.as_str(),
                 ":target": endpoint.target.to_string(),
+                ":container": endpoint.cni.as_ref().map(|cni| cni.container.as_str()),
+                ":list": endpoint.cni.as_ref().map(|cni| cni.list.as_str()),
                 ":boot": record.netns.as_ref().map(|netns| netns.boot.to_string()),
                 ":cookie": record.netns.as_ref().map(|netns| Cookie(netns.cookie)),
                 ":ifname": endpoint.ifname.as_str(),
@@ -55,6 +58,29 @@ impl Records {
                 ":created_at": seconds(record.created_at),
             },
         )
+    }
+
+    /// Refuses a container and interface that the network has an endpoint for.
+    ///
+    /// # Errors
+    /// `ContainerAttached`; those of reading.
+    pub fn check_container(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        let Some(CniAttachment { container, .. }) = &endpoint.cni else {
+            return Ok(());
+        };
+        let sql = select_owner!("e.container = ?1 AND e.ifname = ?2 AND e.network = ?3");
+        let key = (
+            container.as_str(),
+            endpoint.ifname.as_str(),
+            endpoint.network.0,
+        );
+        match self.owner(sql, key)? {
+            Some(by) => Err(StoreError::ContainerAttached {
+                container: Box::new(container.clone()),
+                by,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// While a namespace has yet to be made, its target's text stands for it.

@@ -1,6 +1,9 @@
 //! Questions about endpoints. `attachment` has the changes.
 
-use model::{Endpoint, EndpointId, EndpointName, IfName, Mac, NetnsId, NetworkId, Target};
+use model::{
+    CniAttachment, ContainerId, Endpoint, EndpointId, EndpointName, IfName, ListName, Mac, NetnsId,
+    NetworkId, Target,
+};
 use rusqlite::{Params, Row};
 
 use crate::column::{Cookie, Parsed};
@@ -9,8 +12,8 @@ use crate::{EndpointRecord, Owner, Records, StoreError};
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, network, name, target, boot, cookie, ifname, port, mac, rank, life, \
-             origin, created_at FROM endpoint ",
+            "SELECT id, network, name, target, container, list, boot, cookie, ifname, port, mac, rank, \
+             life, origin, created_at FROM endpoint ",
             $rest
         )
     };
@@ -67,6 +70,21 @@ impl Records {
     pub fn endpoints_of_target(&self, target: &Target) -> Result<Vec<EndpointRecord>, StoreError> {
         let sql = select!("WHERE target = ?1 ORDER BY rank");
         self.select(sql, [target.to_string()])
+    }
+
+    /// The endpoints that a runtime knows by this container and interface, one a network at most.
+    ///
+    /// # Errors
+    /// Those of reading, `Corrupt` among them.
+    pub fn endpoints_of_container(
+        &self,
+        container: &ContainerId,
+        ifname: &IfName,
+    ) -> Result<Vec<EndpointRecord>, StoreError> {
+        self.select(
+            select!("WHERE container = ?1 AND ifname = ?2 ORDER BY network"),
+            (container.as_str(), ifname.as_str()),
+        )
     }
 
     /// # Errors
@@ -171,6 +189,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRecord> {
     let Parsed(mac) = row.get::<_, Parsed<Mac>>("mac")?;
     let Parsed(life) = row.get("life")?;
     let Parsed(origin) = row.get("origin")?;
+    let container = row.get::<_, Option<Parsed<ContainerId>>>("container")?;
+    let list = row.get::<_, Option<Parsed<ListName>>>("list")?;
+    let cni = container.zip(list);
+    let cni = cni.map(|(Parsed(container), Parsed(list))| CniAttachment { container, list });
     let boot = row.get::<_, Option<Parsed<_>>>("boot")?;
     let cookie = row.get::<_, Option<Cookie>>("cookie")?;
     Ok(EndpointRecord {
@@ -179,6 +201,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRecord> {
             network: NetworkId(row.get("network")?),
             name,
             target,
+            cni,
             ifname,
             port,
             mac,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::{
-    EndpointId, EndpointName, IfName, Mac, NetworkId, NetworkName, ParseError, Publish, Target,
+    ContainerId, EndpointId, EndpointName, IfName, Mac, NetworkId, NetworkName, ParseError,
+    Publish, Target,
 };
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
@@ -100,6 +101,11 @@ pub enum StoreError {
     },
     #[error("{target} is already attached: {by}")]
     AlreadyAttached { target: Target, by: Owner },
+    #[error("container {container} is already attached: {by}")]
+    ContainerAttached {
+        container: Box<ContainerId>,
+        by: Owner,
+    },
     #[error("port {asked} is taken: {taken} leads to {by}")]
     PortTaken {
         asked: Publish,
@@ -121,6 +127,7 @@ impl StoreError {
             | Self::MacTaken { by, .. }
             | Self::IfNameTaken { by, .. }
             | Self::AlreadyAttached { by, .. }
+            | Self::ContainerAttached { by, .. }
             | Self::PortTaken { by, .. } => Some(by),
             _ => None,
         }

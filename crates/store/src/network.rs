@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{Family, IfName, Network, NetworkId, NetworkName, Subnet};
+use model::{AddressRange, Family, IfName, Network, NetworkId, NetworkName, Subnet};
 use rusqlite::{Row, named_params};
 
 use crate::column::{Bytes16, Parsed, ReachWord, family_number};
@@ -11,7 +11,8 @@ use crate::{Damage, Durability, NetworkLife, NetworkRecord, Records, StoreError}
 const ALL: &str = "SELECT id, name, bridge, mtu, reach, life FROM network ORDER BY id";
 const BY_ID: &str = "SELECT id, name, bridge, mtu, reach, life FROM network WHERE id = ?1";
 const BY_NAME: &str = "SELECT id, name, bridge, mtu, reach, life FROM network WHERE name = ?1";
-const SUBNETS: &str = "SELECT prefix, gateway FROM subnet WHERE network = ?1 ORDER BY family";
+const SUBNETS: &str =
+    "SELECT prefix, gateway, range FROM subnet WHERE network = ?1 ORDER BY family";
 
 impl Records {
     /// # Errors
@@ -51,11 +52,15 @@ impl Records {
         let rows = self.rows(SUBNETS, [record.network.id.0], |row| {
             let Parsed(prefix) = row.get(0)?;
             let Bytes16(gateway) = row.get(1)?;
-            Ok((prefix, gateway))
+            let range = row.get::<_, Option<Parsed<AddressRange>>>(2)?;
+            Ok((prefix, gateway, range.map(|Parsed(range)| range)))
         })?;
         let subnets: Result<Vec<Subnet>, _> = rows
             .into_iter()
-            .map(|(prefix, gateway)| Subnet::new(prefix, Some(gateway)))
+            .map(|(prefix, gateway, range)| {
+                let subnet = Subnet::new(prefix, Some(gateway))?;
+                range.map_or(Ok(subnet), |range| subnet.with_range(range))
+            })
             .collect();
         record.network.subnets = subnets
             .and_then(|subnets| Network::check_subnets(subnets, record.network.mtu))
@@ -123,12 +128,14 @@ impl Records {
 
     fn insert_subnet(&self, network: NetworkId, subnet: Subnet) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO subnet (network, family, prefix, gateway) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO subnet (network, family, prefix, gateway, range)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
             (
                 network.0,
                 family_number(subnet.prefix.family()),
                 subnet.prefix.to_string(),
                 Bytes16(subnet.gateway),
+                subnet.range.map(|range| range.to_string()),
             ),
         )?;
         Ok(())

@@ -24,7 +24,7 @@ const FILE: &str = "records.db";
 /// What the file is called while it is made.
 const NEW_FILE: &str = "records.db.new";
 /// The version of the schema, in `PRAGMA user_version`.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// `PRAGMA application_id`: "pont", so that file(1) and we know whose database this is.
 pub(crate) const APPLICATION_ID: i32 = 0x706f_6e74;
 /// How long a statement waits for another process's commit. Writers hold the node's lock, so
@@ -40,6 +40,14 @@ const PAGE_BYTES: u32 = 1024;
 /// How many pages are copied at a time: all, or a writer would make the copy start again.
 const COPY_PAGES: i32 = i32::MAX;
 const SCHEMA: &str = include_str!("schema.sql");
+/// What makes records of version 1, 2, … those of the next.
+const UPGRADES: [&str; 1] = ["
+    ALTER TABLE subnet ADD COLUMN range TEXT;
+    ALTER TABLE endpoint ADD COLUMN container TEXT;
+    ALTER TABLE endpoint ADD COLUMN list TEXT;
+    CREATE UNIQUE INDEX endpoint_container ON endpoint (container, ifname, network)
+        WHERE container IS NOT NULL;
+    PRAGMA user_version = 2"];
 
 /// What the records are opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,16 +75,28 @@ pub(crate) fn open(dir: &Path, mode: OpenMode, fresh: NodeId) -> Result<Records,
         }
     }
     let conn = connect(&path, mode).map_err(|error| from_sqlite(&path, error))?;
-    check_version(&conn, &path)?;
-    match mode {
-        OpenMode::ReadWrite => check_writable(&conn, &path)?,
-        OpenMode::ReadOnly => {}
-        OpenMode::Scratch => {
-            let copy = copied(&conn).map_err(|error| from_sqlite(&path, error))?;
-            return loaded(copy, path);
+    let behind = upgrades(&conn, &path)?;
+    let conn = match mode {
+        OpenMode::ReadWrite => {
+            check_writable(&conn, &path)?;
+            conn
         }
-    }
+        OpenMode::ReadOnly if behind.is_empty() => conn,
+        // Older ones are read as they would be, and left to who changes them.
+        OpenMode::ReadOnly | OpenMode::Scratch => {
+            copied(&conn).map_err(|error| from_sqlite(&path, error))?
+        }
+    };
+    upgrade(&conn, behind).map_err(|error| from_sqlite(&path, error))?;
     loaded(conn, path)
+}
+
+fn upgrade(conn: &Connection, behind: &[&str]) -> rusqlite::Result<()> {
+    if behind.is_empty() {
+        return Ok(());
+    }
+    let all = behind.join(";\n");
+    conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{all};\nCOMMIT"))
 }
 
 /// No file, or one that nothing was written to: SQLite takes both for a new database.
@@ -111,7 +131,8 @@ fn connect(path: &Path, mode: OpenMode) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-fn check_version(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+/// What these records lack to be of our version. Whether they are records at all is told first.
+fn upgrades(conn: &Connection, path: &Path) -> Result<&'static [&'static str], StoreError> {
     let number = |name| {
         conn.pragma_query_value(None, name, |row| row.get::<_, i32>(0))
             .map_err(|error| from_sqlite(path, error))
@@ -122,14 +143,15 @@ fn check_version(conn: &Connection, path: &Path) -> Result<(), StoreError> {
             source: Damage::Foreign,
         });
     }
-    match number("user_version")?.cast_unsigned() {
-        VERSION => Ok(()),
-        found => Err(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known: VERSION,
-        }),
-    }
+    let found = number("user_version")?.cast_unsigned();
+    let behind = found
+        .checked_sub(1)
+        .and_then(|n| UPGRADES.get(n as usize..));
+    behind.ok_or_else(|| StoreError::Newer {
+        path: path.to_owned(),
+        found,
+        known: VERSION,
+    })
 }
 
 /// SQLite opens a file that it may not write for reading, and says nothing.

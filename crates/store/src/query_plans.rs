@@ -43,6 +43,7 @@ fn endpoint(n: u32) -> EndpointRecord {
             network: NetworkId(1),
             name: format!("c{n}").parse().unwrap(),
             target: format!("netns{n}").parse().unwrap(),
+            cni: None,
             ifname: "eth0".parse().unwrap(),
             port: format!("pt{n:x}").parse().unwrap(),
             mac: Mac::for_address(address),
@@ -76,7 +77,8 @@ fn attach_and_detach(records: &mut Records, n: u32) {
         .taken_from(network, from, 9, Resting::Avoid)
         .unwrap();
     records.last_allocated(network, Family::Ipv4).unwrap();
-    records.oldest_resting(network, Family::Ipv4).unwrap();
+    let range = "10.88.0.0/16".parse().unwrap();
+    records.oldest_resting(network, range).unwrap();
     records.next_rank(Some(&netns(n)), &target).unwrap();
     records.next_rank(None, &target).unwrap();
     assert_eq!(records.next_endpoint_id().unwrap(), EndpointId(n));
@@ -100,6 +102,14 @@ fn attach_and_detach(records: &mut Records, n: u32) {
     records.endpoint(EndpointId(n)).unwrap().unwrap();
     assert_eq!(records.endpoints_in(&netns(n)).unwrap().len(), 1);
     assert_eq!(records.endpoints_of_target(&target).unwrap().len(), 1);
+    let (container, ifname) = ("c1".parse().unwrap(), "eth0".parse().unwrap());
+    record.endpoint.cni = Some(model::CniAttachment {
+        container: "c1".parse().unwrap(),
+        list: "podman".parse().unwrap(),
+    });
+    records.check_container(&record.endpoint).unwrap();
+    let found = records.endpoints_of_container(&container, &ifname).unwrap();
+    assert_eq!(found, []);
     let name = &record.endpoint.name;
     records.endpoint_by_name(network, name).unwrap().unwrap();
     records.count_endpoints(network).unwrap();

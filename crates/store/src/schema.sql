@@ -1,4 +1,4 @@
--- The node's records, version 1. Addresses are 16 bytes (src/column.rs); times are seconds
+-- The node's records, version 2. Addresses are 16 bytes (src/column.rs); times are seconds
 -- since 1970; words are those of src/record.rs.
 
 CREATE TABLE meta (
@@ -22,6 +22,8 @@ CREATE TABLE subnet (
     family INTEGER NOT NULL,
     prefix TEXT NOT NULL,
     gateway BLOB NOT NULL,
+    -- What is given out; all of the prefix without.
+    range TEXT,
     -- The address given out last: the next one is looked for behind it.
     last BLOB,
     PRIMARY KEY (network, family)
@@ -40,12 +42,17 @@ CREATE TABLE endpoint (
     rank INTEGER NOT NULL,
     life TEXT NOT NULL,
     origin TEXT NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    -- Where a container runtime attached the target: its id, and that of its configuration list.
+    container TEXT,
+    list TEXT
 ) STRICT;
 CREATE UNIQUE INDEX endpoint_name ON endpoint (network, name);
 CREATE UNIQUE INDEX endpoint_mac ON endpoint (network, mac);
 CREATE UNIQUE INDEX endpoint_ifname ON endpoint (cookie, boot, ifname);
 CREATE UNIQUE INDEX endpoint_netns ON endpoint (cookie, boot, network);
+CREATE UNIQUE INDEX endpoint_container ON endpoint (container, ifname, network)
+    WHERE container IS NOT NULL;
 CREATE INDEX endpoint_target ON endpoint (target);
 CREATE INDEX endpoint_unfinished ON endpoint (id) WHERE life <> 'attached';
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use store::{Durability, NodeLock, OpenMode, StoreError};
 
-use crate::fixture::{NOW, StateDir, add_endpoint, add_network};
+use crate::fixture::{NOW, StateDir, add_endpoint, add_network, cni};
 use crate::processes::{run_child, run_child_in};
 
 const BOTH: [OpenMode; 2] = [OpenMode::ReadWrite, OpenMode::ReadOnly];
@@ -156,14 +156,14 @@ fn values_that_mean_nothing_are_called_corrupt() {
 fn a_newer_file_is_kept_byte_for_byte() {
     let dir = filled();
     let newer = Connection::open(dir.file()).unwrap();
-    newer.pragma_update(None, "user_version", 2).unwrap();
+    newer.pragma_update(None, "user_version", 3).unwrap();
     drop(newer);
     let before = fs::read(dir.file()).unwrap();
     for mode in BOTH {
         let error = dir.try_open(mode).unwrap_err();
         let told = matches!(
             &error,
-            StoreError::Newer { path, found: 2, known: 1 } if *path == dir.file()
+            StoreError::Newer { path, found: 3, known: 2 } if *path == dir.file()
         );
         assert!(told, "{error:?}");
         assert!(fs::read(dir.file()).unwrap() == before);
@@ -310,4 +310,34 @@ fn create_child() {
     let fresh = model::NodeId::from_bits(u64::from(std::process::id()));
     let records = store::Records::open(&dir, OpenMode::ReadWrite, fresh).unwrap();
     crate::processes::tell(&records.node_id().to_string());
+}
+
+/// Records as the first version wrote them.
+const TO_VERSION_1: &str = "
+    DROP INDEX endpoint_container;
+    ALTER TABLE endpoint DROP COLUMN container;
+    ALTER TABLE endpoint DROP COLUMN list;
+    ALTER TABLE subnet DROP COLUMN range;
+    PRAGMA user_version = 1";
+
+#[test]
+fn records_of_the_first_version_are_read_and_brought_up() {
+    let dir = filled();
+    let before = dir.open().endpoints().unwrap();
+    let older = Connection::open(dir.file()).unwrap();
+    older.execute_batch(TO_VERSION_1).unwrap();
+    for mode in [OpenMode::ReadOnly, OpenMode::Scratch] {
+        assert_eq!(dir.try_open(mode).unwrap().endpoints().unwrap(), before);
+    }
+    let version = |conn: &Connection| {
+        conn.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
+            .unwrap()
+    };
+    assert_eq!(version(&older), 1, "readers leave the file alone");
+    assert_eq!(dir.open().endpoints().unwrap(), before);
+    assert_eq!(version(&older), 2);
+    let mut records = dir.open();
+    let web = before[0].endpoint.network;
+    let added = add_endpoint(&mut records, web, |r| r.endpoint.cni = Some(cni("c"))).unwrap();
+    assert_eq!(records.endpoints().unwrap().last(), Some(&added));
 }

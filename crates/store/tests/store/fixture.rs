@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use model::{
-    Endpoint, EndpointId, Mac, NetnsId, NetnsOrigin, Network, NetworkId, NodeId, Publish, Reach,
-    Subnet,
+    CniAttachment, Endpoint, EndpointId, Mac, NetnsId, NetnsOrigin, Network, NetworkId, NodeId,
+    Publish, Reach, Subnet,
 };
 use store::{
     EndpointLife, EndpointRecord, NetworkLife, NetworkRecord, OpenMode, Records, StoreError,
@@ -90,6 +90,13 @@ pub fn netns(cookie: u64) -> NetnsId {
     }
 }
 
+pub fn cni(container: &str) -> CniAttachment {
+    CniAttachment {
+        container: word(container),
+        list: word("podman"),
+    }
+}
+
 /// An endpoint that shares nothing with one of another number.
 pub fn endpoint(id: EndpointId, network: NetworkId) -> EndpointRecord {
     let address = IpAddr::from([10, 88, 1 + (id.0 >> 8) as u8, id.0 as u8]);
@@ -99,6 +106,7 @@ pub fn endpoint(id: EndpointId, network: NetworkId) -> EndpointRecord {
             network,
             name: word(&format!("c{}", id.0)),
             target: word(&format!("netns{}", id.0)),
+            cni: None,
             ifname: word("eth0"),
             port: word(&format!("pt{:x}", id.0)),
             mac: Mac::for_address(address),

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use ipam::COOL_DOWN_SECS;
-use model::{EndpointId, Family, NetnsOrigin, NetworkId, NodeId, Reach};
+use model::{AddressRange, EndpointId, Family, NetnsOrigin, NetworkId, NodeId, Reach};
 use store::{
-    Durability, EndpointLife, NetworkLife, OpenMode, Resting, StoreError, TAKEN_PAGE, Unfinished,
+    Durability, EndpointLife, EndpointRecord, NetworkLife, OpenMode, Resting, StoreError,
+    TAKEN_PAGE, Unfinished,
 };
 
 use crate::fixture::{
-    NOW, StateDir, add_endpoint, add_network, endpoint, netns, network, publish, word,
+    NOW, StateDir, add_endpoint, add_network, cni, endpoint, netns, network, publish, word,
 };
 
 #[test]
@@ -108,7 +109,7 @@ fn the_same_cookie_in_another_boot_is_another_namespace() {
     let mut rebooted = netns(7);
     rebooted.boot = word("00000000-7a53-4a0e-9d5c-0123456789ab");
     assert_eq!(records.endpoints_in(&rebooted).unwrap(), []);
-    let again = |record: &mut store::EndpointRecord| record.netns = Some(rebooted.clone());
+    let again = |record: &mut EndpointRecord| record.netns = Some(rebooted.clone());
     add_endpoint(&mut records, web, again).unwrap();
 }
 
@@ -172,12 +173,58 @@ fn a_released_address_rests_until_its_time_is_over() {
         assert_eq!(taken(NOW + COOL_DOWN_SECS, Resting::Avoid), [kept]);
         // The clock was set back.
         assert_eq!(taken(NOW - 1, Resting::Avoid), [kept]);
-        assert_eq!(records.oldest_resting(web, family).unwrap(), Some(gone));
+        let all: AddressRange = word(["10.88.0.0/16", "fd00:88::/64"][at]);
+        assert_eq!(records.oldest_resting(web, all).unwrap(), Some(gone));
+        let kept = AddressRange::new(kept, kept).unwrap();
+        assert_eq!(records.oldest_resting(web, kept).unwrap(), None);
         assert_eq!(records.last_allocated(web, family).unwrap(), Some(gone));
     }
     records.purge_rested(NOW + COOL_DOWN_SECS).unwrap();
-    let oldest = records.oldest_resting(web, Family::Ipv4).unwrap();
+    let oldest = records.oldest_resting(web, word("10.88.0.0/16")).unwrap();
     assert_eq!(oldest, None);
+}
+
+#[test]
+fn a_subnet_keeps_its_range() {
+    let dir = StateDir::new();
+    let mut records = dir.open();
+    let mut record = network(1, "web");
+    let part = word("10.88.7.0-10.88.7.9");
+    record.network.subnets[0] = record.network.subnets[0].with_range(part).unwrap();
+    records.insert_network(&record).unwrap();
+    assert_eq!(records.network(record.network.id).unwrap(), Some(record));
+}
+
+#[test]
+fn a_container_is_known_by_its_interface_and_network() {
+    let dir = StateDir::new();
+    let mut records = dir.open();
+    let web = add_network(&mut records, "web").network.id;
+    let mut other = network(2, "db");
+    other.network.subnets.truncate(1);
+    records.insert_network(&other).unwrap();
+    let of_c = |ifname: &str| {
+        let ifname = word(ifname);
+        move |r: &mut EndpointRecord| {
+            r.endpoint.cni = Some(cni("c"));
+            r.endpoint.ifname = ifname;
+        }
+    };
+    let first = add_endpoint(&mut records, web, of_c("eth0")).unwrap();
+    let again = add_endpoint(&mut records, web, of_c("eth0")).unwrap_err();
+    assert!(
+        matches!(&again, StoreError::ContainerAttached { by, .. } if by.id == first.endpoint.id),
+        "{again:?}"
+    );
+    let second = add_endpoint(&mut records, web, of_c("eth1")).unwrap();
+    let third = add_endpoint(&mut records, other.network.id, of_c("eth0")).unwrap();
+    let found = |ifname| {
+        let found = records.endpoints_of_container(&word("c"), &word(ifname));
+        found.unwrap()
+    };
+    assert_eq!(found("eth0"), [first, third]);
+    assert_eq!(found("eth1"), [second]);
+    assert_eq!(found("eth2"), []);
 }
 
 #[test]
@@ -190,7 +237,8 @@ fn a_resting_address_can_be_taken_again() {
     let addresses = old.addresses.clone();
     let new = add_endpoint(&mut records, web, |r| r.endpoint.addresses = addresses).unwrap();
     assert_eq!(records.endpoints().unwrap(), [new]);
-    assert_eq!(records.oldest_resting(web, Family::Ipv4).unwrap(), None);
+    let all = word("10.88.0.0/16");
+    assert_eq!(records.oldest_resting(web, all).unwrap(), None);
 }
 
 #[test]
