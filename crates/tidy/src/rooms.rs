@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["model", "ipam", "netstate", "plan", "store", "kernel"],
     ),
     ("cli", &["model", "netstate", "engine"]),
+    ("cni", &["model", "engine"]),
     // Off the drawing: the tests' ground, the figures, this check.
     ("testnet", &[]),
     ("bench", &["testnet"]),
