@@ -6,18 +6,18 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 # Without root the build is the user's; only what is built for these runs through sudo.
 ifneq ($(AS_ROOT),)
-test: export CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER := $(AS_ROOT)
+test soak: export CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER := $(AS_ROOT)
 endif
 # Linked statically: one file for any distribution, and a millisecond less for each start.
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
 STATIC := RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(HOST)
 
-.PHONY: build demo test lint fmt bench setup clean help
+.PHONY: build demo test soak lint fmt bench setup clean help
 .DEFAULT_GOAL := build
 
-build: ## build pontoon, statically linked
-	$(STATIC) --package cli
-	@echo built $(RELEASE)/pontoon
+build: ## build pontoon and its CNI plugin, statically linked
+	$(STATIC) --package cli --package cni
+	@echo built $(RELEASE)/pontoon $(RELEASE)/pontoon-cni
 
 demo: setup ## two containers, a bridge, the outside world; everything removed at the end
 	$(STATIC) --package cli
@@ -38,9 +38,12 @@ lint: ## formatting, clippy, the house rules, licences, shell scripts
 fmt: ## format the Rust files
 	$(CARGO) fmt --all
 
+soak: setup ## adds and dels from many processes, some of them killed, for some minutes
+	PONTOON_SOAK=40 $(CARGO) nextest run --profile soak --package cni --test verbs heavy::
+
 bench: ## the figures, against other tools (release build, some minutes)
 	scripts/setup bench
-	$(STATIC) --package cli --package bench
+	$(STATIC) --package cli --package cni --package bench
 	$(AS_ROOT) $(RELEASE)/bench
 
 setup:

@@ -19,8 +19,6 @@ pub enum Refusal {
     Engine(#[from] EngineError),
     #[error("ipam.resolvConf: can't read {}: {source}", path.display())]
     ResolvConf { path: PathBuf, source: io::Error },
-    #[error("portMappings: the configuration's publish policy is \"off\"")]
-    PublishOff,
     #[error("runtimeConfig.aliases: names inside a network are not served")]
     Aliases,
     #[error("GC without cni.dev/valid-attachments: it would remove every attachment")]
@@ -59,7 +57,7 @@ impl Refusal {
             Self::Stdin(_) | Self::Random(_) | Self::ResolvConf { .. } => Code::Io,
             Self::Words(error) => error.code(),
             Self::Engine(error) => engine_code(error.class()),
-            Self::PublishOff | Self::NoAttachments => Code::InvalidConfig,
+            Self::NoAttachments => Code::InvalidConfig,
             Self::Aliases => Code::UnsupportedField,
             Self::Findings(_) => Code::Own(4),
             Self::NotReady(_) => Code::Unavailable,
@@ -68,9 +66,6 @@ impl Refusal {
 
     fn advice(&self) -> &'static str {
         match self {
-            Self::PublishOff => {
-                "publish no ports on this network, or set publish to any or localhost"
-            }
             Self::Aliases => "remove \"aliases\" from the configuration's capabilities",
             Self::Findings(_) => "'pontoon reconcile' puts it right",
             Self::Engine(error) | Self::NotReady(error) => match error.class() {

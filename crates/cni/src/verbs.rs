@@ -186,13 +186,12 @@ fn wish(spec: &NetworkSpec) -> NetworkWish {
     }
 }
 
-fn publish(config: &Config, engine: &Engine) -> Result<Vec<Publish>, Refusal> {
+/// Which loopback addresses a port lands on depends on the network's families.
+fn publish(config: &Config, engine: &Engine) -> Result<Vec<Publish>, EngineError> {
     let ports = &config.ports;
     let families = match ports.policy() {
-        PublishPolicy::Off if !ports.is_empty() => return Err(Refusal::PublishOff),
-        PublishPolicy::Off | PublishPolicy::Any => Vec::new(),
-        PublishPolicy::Localhost if ports.is_empty() => Vec::new(),
-        PublishPolicy::Localhost => families(config, engine)?,
+        PublishPolicy::Localhost if !ports.is_empty() => families(config, engine)?,
+        _ => Vec::new(),
     };
     Ok(ports.on(&families))
 }
