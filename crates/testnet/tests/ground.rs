@@ -126,10 +126,10 @@ fn refusal_and_silence_are_unreachable_and_an_answer_is_not() {
 fn the_outside_has_a_route_behind_the_node_only_when_given() {
     let node = Node::new();
     let outside = node.outside();
-    let behind = ["10.9.0.1/32", "fd09::1/128"];
-    for prefix in behind {
+    let behind = [("10.9.0.1/32", ""), ("fd09::1/128", "nodad")];
+    for (prefix, option) in behind {
         let address = prefix.split('/').next().unwrap();
-        node.sh(&format!("ip addr add {prefix} dev lo"));
+        node.sh(&format!("ip addr add {prefix} dev lo {option}"));
         let server = node
             .netns()
             .serve(Transport::Tcp, SocketAddr::new(address.parse().unwrap(), 0));
