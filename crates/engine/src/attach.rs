@@ -45,6 +45,7 @@ impl Session<'_> {
         network: &Network,
     ) -> Result<(Endpoint, Plan), EngineError> {
         let netns = self.target_before(request)?;
+        let request = &self.without_repeated(request, netns.as_ref())?;
         self.check_ports(request, network)?;
         let record = self.admit(request, network, netns)?;
         self.begun = Some(record.endpoint.id);
@@ -53,6 +54,29 @@ impl Session<'_> {
         let view = endpoint_view(record);
         let plan = self.attach_in_kernel(network, &view, netns)?;
         Ok((view.endpoint, plan))
+    }
+
+    /// The request without the ports that another endpoint of the same container publishes: a
+    /// runtime names a container's ports again for each of its networks.
+    fn without_repeated(
+        &self,
+        request: &AttachRequest,
+        netns: Option<&NetnsId>,
+    ) -> Result<AttachRequest, EngineError> {
+        let mut request = request.clone();
+        if let (Some(cni), Some(netns), [_, ..]) = (&request.cni, netns, &*request.publish) {
+            let of_container = |e: &Endpoint| {
+                let known = e.cni.as_ref();
+                known.is_some_and(|known| known.container == cni.container)
+            };
+            let siblings = self.records.endpoints_in(netns)?.into_iter();
+            let siblings = siblings.map(|record| record.endpoint).filter(of_container);
+            let published: Vec<_> = siblings.flat_map(|endpoint| endpoint.publish).collect();
+            request
+                .publish
+                .retain(|publish| !published.contains(publish));
+        }
+        Ok(request)
     }
 
     /// The identity of the target's namespace; none yet where it is to be made.

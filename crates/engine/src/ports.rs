@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use model::{Family, HostBind, Network, Publish, Reach};
+use model::{Family, HostBind, Network, Reach};
+use netstate::Listener;
 
 use crate::session::Session;
 use crate::{AttachRequest, EngineError, PortHolder};
@@ -39,40 +40,51 @@ impl Session<'_> {
                 });
             }
         }
-        self.check_node_sockets(publish)
+        self.check_node_sockets(request)
     }
 
-    /// A port that a process of the node listens on would be taken from it.
-    fn check_node_sockets(&mut self, publish: &[Publish]) -> Result<(), EngineError> {
+    /// A port that a process of the node listens on would be taken from it. Podman's monitor of
+    /// the container itself holds the container's ports, so that nobody else takes them.
+    fn check_node_sockets(&mut self, request: &AttachRequest) -> Result<(), EngineError> {
+        let publish = &request.publish;
         let mut protos: Vec<_> = publish.iter().map(|p| p.proto()).collect();
         protos.sort();
         protos.dedup();
         for proto in protos {
             let listeners = self.kernel.listeners(proto)?;
             for one in publish.iter().filter(|p| p.proto() == proto) {
-                let hit = listeners.iter().find(|l| {
+                let hits = listeners.iter().filter(|l| {
                     let bind = listener_bind(l.address);
                     one.node_ports().contains(l.port) && one.bind().overlaps(bind)
                 });
-                let Some(listener) = hit else { continue };
-                let (address, port) = (listener.address, listener.port);
-                let holder = match kernel::socket_owner(listener.inode) {
-                    Some((pid, name)) => PortHolder::Process {
-                        pid,
-                        name,
-                        address,
-                        port,
-                    },
-                    None => PortHolder::Socket { address, port },
-                };
-                return Err(EngineError::PortTaken {
-                    publish: *one,
-                    holder,
-                });
+                let mut strangers = hits.filter_map(|listener| stranger(listener, request));
+                if let Some(holder) = strangers.next() {
+                    return Err(EngineError::PortTaken {
+                        publish: *one,
+                        holder,
+                    });
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Who listens, unless it does so for the very container that is being attached: such a process
+/// was started with the container's id.
+fn stranger(listener: &Listener, request: &AttachRequest) -> Option<PortHolder> {
+    let (address, port) = (listener.address, listener.port);
+    let Some((pid, name)) = kernel::socket_owner(listener.inode) else {
+        return Some(PortHolder::Socket { address, port });
+    };
+    let container = request.cni.as_ref().map(|cni| cni.container.as_str());
+    let is_own = container.is_some_and(|container| kernel::was_told(pid, container));
+    (!is_own).then_some(PortHolder::Process {
+        pid,
+        name,
+        address,
+        port,
+    })
 }
 
 fn listener_bind(address: IpAddr) -> HostBind {

@@ -44,7 +44,7 @@ pub use named::exists as netns_exists;
 pub use netlink::NetlinkError;
 pub use nft::TransactionError;
 pub use scratch::in_scratch_namespaces;
-pub use sockets::socket_owner;
+pub use sockets::{socket_owner, was_told};
 
 use namespace::Namespace;
 use targets::Targets;

@@ -113,6 +113,13 @@ pub fn socket_owner(inode: u32) -> Option<(u32, String)> {
     Some((pid, comm.trim_end().to_owned()))
 }
 
+/// Whether a word of a process's command line is just this (proc_pid_cmdline(5)).
+pub fn was_told(pid: u32, word: &str) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0)
+        .any(|told| told == word.as_bytes())
+}
+
 fn has_descriptor(dir: &str, wanted: &str) -> bool {
     let Ok(descriptors) = std::fs::read_dir(dir) else {
         return false;

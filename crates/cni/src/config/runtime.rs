@@ -1,5 +1,6 @@
 //! What the runtime puts in: `runtimeConfig` and `args` (CONVENTIONS.md of the specification).
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use model::EndpointName;
@@ -71,7 +72,10 @@ fn asked(fields: &mut Fields) -> Result<Asked, ConfigError> {
         asked.addresses = ips
             .list()?
             .map(|ip| address(&ip))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        // Podman, reloading a network, names each twice.
+        let mut seen = BTreeSet::new();
+        asked.addresses.retain(|address| seen.insert(*address));
         Asked::check_addresses(&asked.addresses).map_err(|source| ConfigError::Asked {
             field: ips.path.clone(),
             source,
