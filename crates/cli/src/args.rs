@@ -20,7 +20,34 @@ Exit codes:
    7  busy: another process holds the node's lock
    8  the records can't be read or written
    9  the kernel refused a step; what was done of the change is taken back
-  10  a dry run of reconcile found something to do, or doctor found something bad";
+  10  a dry run of reconcile found something to do, doctor something bad, or an audit addresses
+      to free";
+
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  pontoon ipam audit              every address of every network
+  pontoon ipam audit web --json   those of one network, for a program
+  pontoon ipam audit --fix        free what the dead have left
+
+Exit codes: 0 all is well, or was put right; 10 addresses are held by what is dead or unfinished;
+others as in 'pontoon --help'.";
+
+const INSTALL_EXAMPLES: &str = "\
+Examples:
+  pontoon cni install
+  pontoon cni install --network web --subnet 10.9.0.0/24 --subnet fd00:9::/64
+  pontoon cni install --dir /usr/lib/cni --dry-run
+
+The network is created by the first container on it; what is not said here, it gets as from
+'pontoon network create'. The plugin keeps its records in /var/lib/pontoon, or where
+PONTOON_STATE_DIR in the runtime's environment says.";
+
+const UNINSTALL_EXAMPLES: &str = "\
+Examples:
+  pontoon cni uninstall --dry-run
+  pontoon cni uninstall --network web
+
+Remove the network's containers first: a runtime needs the plugin to detach them.";
 
 /// Container networking that needs no daemon.
 ///
@@ -107,6 +134,104 @@ pub enum Command {
     },
     /// Check kernel, privileges, sysctls, other firewalls and the records
     Doctor,
+    /// Look after addresses
+    #[command(subcommand)]
+    Ipam(IpamCommand),
+    /// Make container runtimes use Pontoon
+    #[command(subcommand)]
+    Cni(CniCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum IpamCommand {
+    /// List every address that is not free, its owner, its age, and whether the owner is alive
+    ///
+    /// In use: the owner's namespace is there. Dead: it is gone, or another one has its name.
+    /// Unfinished: a process that attached or detached the owner died half way. Resting:
+    /// released a moment ago, given out again later.
+    #[command(after_help = AUDIT_EXAMPLES)]
+    Audit(IpamAudit),
+}
+
+#[derive(Debug, Args)]
+pub struct IpamAudit {
+    /// The network to look at; all without
+    pub network: Option<NetworkName>,
+    /// Free what is dead or unfinished, as 'pontoon reconcile' does: on the whole node
+    #[arg(long)]
+    pub fix: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CniCommand {
+    /// Put the plugin and the configuration of a network where container runtimes look
+    ///
+    /// Copies pontoon-cni, which is looked for beside this pontoon, and writes the configuration
+    /// list 10-pontoon-NETWORK.conflist. Nothing is done twice, and nothing by halves.
+    #[command(after_help = INSTALL_EXAMPLES)]
+    Install(CniInstall),
+    /// Remove what install has written, and nothing else
+    ///
+    /// A file that is not as install writes it stays, and is named; so does the plugin as long as
+    /// another configuration names it.
+    #[command(after_help = UNINSTALL_EXAMPLES)]
+    Uninstall(CniUninstall),
+}
+
+#[derive(Debug, Args)]
+pub struct CniPlaces {
+    /// Where runtimes look for plugins
+    #[arg(long, default_value = "/opt/cni/bin", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Where runtimes look for configurations
+    #[arg(long, default_value = "/etc/cni/net.d", value_name = "DIR")]
+    pub conf_dir: PathBuf,
+    /// The network that containers are attached to, and its name in runtimes
+    #[arg(long, default_value = "pontoon", value_name = "NAME")]
+    pub network: NetworkName,
+    /// Print what would be done and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CniInstall {
+    #[command(flatten)]
+    pub places: CniPlaces,
+    /// A prefix of the network, IPv4 or IPv6, once each at most
+    #[arg(long, value_name = "CIDR")]
+    pub subnet: Vec<Prefix>,
+    /// What is given out of a subnet to containers that ask for no address; all of it without
+    #[arg(long, value_name = "CIDR|FIRST-LAST", requires = "subnet")]
+    pub ip_range: Vec<AddressRange>,
+    /// No way out of the network and none in, but from the node
+    #[arg(long)]
+    pub internal: bool,
+    /// Bytes a packet may have, 68 to 65535; auto is the MTU of the default route's device
+    #[arg(long, value_name = "auto|N")]
+    pub mtu: Option<MtuSetting>,
+    /// The name of the bridge
+    #[arg(long, value_name = "IFNAME")]
+    pub bridge: Option<IfName>,
+    /// The version of the CNI specification that runtime and plugin speak
+    ///
+    /// The runtimes of Debian 12 know none above 1.0.0.
+    #[arg(
+        long,
+        value_name = "VERSION",
+        default_value = "1.0.0",
+        value_parser = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"]
+    )]
+    pub cni_version: String,
+    /// Replace a configuration of this name that is there with other content
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CniUninstall {
+    #[command(flatten)]
+    pub places: CniPlaces,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,10 @@ use anyhow::Error;
 use engine::{EngineError, ErrorClass};
 use serde::Serialize;
 
-/// Something was found: a dry run of reconcile has work, doctor has a complaint.
+use crate::install::InstallError;
+
+/// Something was found: a dry run of reconcile has work, doctor has a complaint, an audit has
+/// addresses to free.
 pub const FOUND: u8 = 10;
 const OTHER: u8 = 1;
 
@@ -26,7 +29,7 @@ struct Body {
 
 /// Prints an error on standard error and answers the exit code.
 pub fn report(error: &Error, json: bool) -> ExitCode {
-    let class = error.downcast_ref::<EngineError>().map(EngineError::class);
+    let class = class(error);
     let code = class.map_or(OTHER, code);
     let message = message(error);
     let hint = class.and_then(hint);
@@ -47,6 +50,16 @@ pub fn report(error: &Error, json: bool) -> ExitCode {
         writeln!(stderr, "pontoon: {message}{hint}")
     };
     ExitCode::from(code)
+}
+
+fn class(error: &Error) -> Option<ErrorClass> {
+    let of_engine = error.downcast_ref::<EngineError>().map(EngineError::class);
+    let of_install = || {
+        error
+            .downcast_ref::<InstallError>()
+            .map(InstallError::class)
+    };
+    of_engine.or_else(of_install)
 }
 
 /// The error and what caused it, without saying anything twice.

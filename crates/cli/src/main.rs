@@ -3,6 +3,7 @@
 
 mod args;
 mod exit;
+mod install;
 mod print;
 mod run;
 

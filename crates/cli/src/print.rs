@@ -1,5 +1,7 @@
 //! Text and JSON on standard output.
 
+mod audit;
+mod install;
 mod network;
 mod stack;
 mod table;
@@ -11,6 +13,8 @@ use engine::{Change, Check, EndpointStatus, Health, Mode, Reconciled, Why};
 use netstate::Plan;
 use serde::Serialize;
 
+pub use audit::audited;
+pub use install::{install_planned, installed, removal_planned, removed};
 pub use network::{
     attached, detached, endpoints, network, network_created, network_removed, networks,
 };
@@ -29,6 +33,12 @@ struct ChangeJson<'a, T> {
     plan: &'a Plan,
 }
 
+#[derive(Debug, Serialize)]
+struct FilesJson<'a, T> {
+    dry_run: bool,
+    outcome: &'a T,
+}
+
 impl Out {
     /// Prints something there is.
     pub fn show<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
@@ -36,6 +46,15 @@ impl Out {
             return print(&format!("{}\n", serde_json::to_string_pretty(value)?));
         }
         print(&text(value))
+    }
+
+    /// Prints what was done to files, or would be.
+    pub fn files<T: Serialize>(self, dry_run: bool, outcome: &T, text: &str) -> Result<()> {
+        if self.json {
+            let json = FilesJson { dry_run, outcome };
+            return print(&format!("{}\n", serde_json::to_string_pretty(&json)?));
+        }
+        print(text)
     }
 
     /// Prints a change: the plan alone for a dry run.
@@ -84,12 +103,7 @@ pub fn announce(plan: &Plan) {
 
 pub fn reconciled(outcome: &Reconciled) -> String {
     let released = outcome.released.iter().map(|released| {
-        let why = match released.why {
-            Why::NamespaceGone => "its namespace is gone",
-            Why::Forgotten => "its runtime no longer knows it",
-            Why::AttachUnfinished => "attaching it was never finished",
-            Why::DetachUnfinished => "detaching it was never finished",
-        };
+        let why = why(released.why);
         let (network, name) = (&released.network, &released.name);
         format!(
             "released endpoint {network}/{name} ({}): {why}\n",
@@ -107,6 +121,15 @@ pub fn reconciled(outcome: &Reconciled) -> String {
         return "nothing to do: the kernel is what the records say\n".to_owned();
     }
     text
+}
+
+fn why(why: Why) -> &'static str {
+    match why {
+        Why::NamespaceGone => "its namespace is gone",
+        Why::Forgotten => "its runtime no longer knows it",
+        Why::AttachUnfinished => "attaching it was never finished",
+        Why::DetachUnfinished => "detaching it was never finished",
+    }
 }
 
 pub fn checks(checks: &[Check]) -> String {

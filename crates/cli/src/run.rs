@@ -5,14 +5,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use engine::{
-    AttachRequest, DetachRequest, Detachee, Engine, Health, Mode, NetnsAfter, NetnsBefore,
-    NetworkChoice, NewNetwork, Settings, SubnetChoice, TakeOver,
+    AddressStatus, AttachRequest, DetachRequest, Detachee, Engine, Health, Mode, NetnsAfter,
+    NetnsBefore, NetworkChoice, NewNetwork, Reconciled, Settings, SubnetChoice, TakeOver,
 };
 use model::Reach;
 use netstate::Plan;
+use serde::Serialize;
 
-use crate::args::{Attach, Cli, Command, Common, Detach, Dry, NetworkCommand, NetworkCreate};
+use crate::args::{
+    Attach, Cli, CniCommand, CniInstall, CniUninstall, Command, Common, Detach, Dry, IpamAudit,
+    IpamCommand, NetworkCommand, NetworkCreate,
+};
 use crate::exit::FOUND;
+use crate::install::{self, Installation};
 use crate::print::{self, Out};
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
@@ -38,6 +43,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Reconcile { dry, take_over } => return reconcile(&engine, &dry, take_over, out),
         Command::Doctor => return doctor(&engine, out),
+        Command::Ipam(IpamCommand::Audit(args)) => return audit(&engine, &args, out),
+        Command::Cni(CniCommand::Install(args)) => install(args, out)?,
+        Command::Cni(CniCommand::Uninstall(args)) => uninstall(&args, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -162,4 +170,62 @@ fn doctor(engine: &Engine, out: Out) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// What an audit answers.
+#[derive(Debug, Serialize)]
+struct Audited {
+    addresses: Vec<AddressStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed: Option<Reconciled>,
+}
+
+fn audit(engine: &Engine, args: &IpamAudit, out: Out) -> Result<ExitCode> {
+    let network = args.network.as_ref();
+    let mut addresses = engine.audit(network)?;
+    let is_lost = |status: &AddressStatus| status.state.is_lost();
+    let mut fixed = args.fix.then(Reconciled::default);
+    if args.fix && addresses.iter().any(is_lost) {
+        fixed = Some(engine.reconcile(TakeOver::No, Mode::Apply)?.outcome);
+        addresses = engine.audit(network)?;
+    }
+    let lost = addresses.iter().any(is_lost);
+    let audited = Audited { addresses, fixed };
+    out.show(&audited, |audited| {
+        print::audited(&audited.addresses, audited.fixed.as_ref())
+    })?;
+    Ok(if lost {
+        ExitCode::from(FOUND)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn install(args: CniInstall, out: Out) -> Result<()> {
+    let dry_run = args.places.dry_run;
+    let installation = Installation::plan(args)?;
+    if !dry_run {
+        installation.apply()?;
+    }
+    let outcome = installation.outcome();
+    let text = if dry_run {
+        print::install_planned(&outcome)
+    } else {
+        print::installed(&outcome)
+    };
+    out.files(dry_run, &outcome, &text)
+}
+
+fn uninstall(args: &CniUninstall, out: Out) -> Result<()> {
+    let dry_run = args.places.dry_run;
+    let outcome = install::plan_removal(&args.places)?;
+    if !dry_run {
+        install::remove(&outcome)?;
+    }
+    let text = if dry_run {
+        print::removal_planned(&outcome)
+    } else {
+        print::removed(&outcome)
+    };
+    out.files(dry_run, &outcome, &text)
 }

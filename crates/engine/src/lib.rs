@@ -8,6 +8,7 @@
 
 mod admit;
 mod attach;
+mod audit;
 mod change;
 mod check;
 mod detach;
@@ -22,6 +23,7 @@ mod rehearsal;
 mod request;
 mod session;
 
+pub use audit::{AddressState, AddressStatus, Owner};
 pub use change::{Change, Mode};
 pub use check::Checked;
 pub use doctor::{Check, Health};

@@ -132,8 +132,7 @@ impl Session<'_> {
         Ok(Change { outcome, plan })
     }
 
-    /// Endpoints whose namespace is gone or that nobody knows any more, and those that a dead process left half way: under the
-    /// node's lock nobody else is on the way, except a detach, which anybody may finish.
+    /// Endpoints that are dead, or that their runtime has forgotten.
     fn doomed(
         &mut self,
         records: &[EndpointRecord],
@@ -142,22 +141,30 @@ impl Session<'_> {
         let mut doomed = Doomed::default();
         let others = records.iter().filter(|r| self.begun != Some(r.endpoint.id));
         for record in others.cloned().collect::<Vec<_>>() {
-            let why = match record.life {
-                EndpointLife::Attaching => Some(Why::AttachUnfinished),
-                EndpointLife::Detaching | EndpointLife::Deleting => Some(Why::DetachUnfinished),
-                EndpointLife::Attached
-                    if known.is_some_and(|k| k.has_forgotten(&record.endpoint)) =>
-                {
+            let attached = record.life == EndpointLife::Attached;
+            let why = match known {
+                Some(known) if attached && known.has_forgotten(&record.endpoint) => {
                     Some(Why::Forgotten)
                 }
-                EndpointLife::Attached if self.is_alive(&record)? => None,
-                EndpointLife::Attached => Some(Why::NamespaceGone),
+                _ => self.why_dead(&record)?,
             };
             if let Some(why) = why {
                 doomed.endpoints.push((record, why));
             }
         }
         Ok(doomed)
+    }
+
+    /// Why an endpoint is to be forgotten, whatever its runtime says: its namespace is gone, or a
+    /// process left it half way. Under the node's lock nobody else is on the way, except a
+    /// detach, which anybody may finish.
+    pub(crate) fn why_dead(&mut self, record: &EndpointRecord) -> Result<Option<Why>, EngineError> {
+        Ok(match record.life {
+            EndpointLife::Attaching => Some(Why::AttachUnfinished),
+            EndpointLife::Detaching | EndpointLife::Deleting => Some(Why::DetachUnfinished),
+            EndpointLife::Attached if self.is_alive(record)? => None,
+            EndpointLife::Attached => Some(Why::NamespaceGone),
+        })
     }
 
     pub(crate) fn is_alive(&mut self, record: &EndpointRecord) -> Result<bool, EngineError> {

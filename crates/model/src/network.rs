@@ -52,23 +52,29 @@ impl Subnet {
         })
     }
 
-    /// The subnet, giving out only these addresses by itself.
+    /// The subnet, giving out only these addresses by itself, less those at the prefix's own ends.
     ///
     /// # Errors
     /// A range with an end outside the prefix, or with nothing in it but the gateway and the
     /// prefix's own ends.
     pub fn with_range(self, range: AddressRange) -> Result<Self, ParseError> {
         let prefix = self.prefix;
-        let inside = prefix.contains(range.first()) && prefix.contains(range.last());
-        let is_free = |address: IpAddr| prefix.is_usable(address) && address != self.gateway;
-        // The usable ones lie together, so that of three in a row one is free, or none at all.
-        let mut near = [range.first(), range.last()].into_iter();
-        let wide = near.any(is_free) || next(next(range.first())) <= range.last();
-        if !(inside && wide) {
-            return Err(ParseError::RangeOutside { range, prefix });
+        let refuse = || ParseError::RangeOutside { range, prefix };
+        if !(prefix.contains(range.first()) && prefix.contains(range.last())) {
+            return Err(refuse());
+        }
+        let usable = |address: IpAddr, instead: IpAddr| match prefix.is_usable(address) {
+            true => address,
+            false => instead,
+        };
+        let first = usable(range.first(), next(range.first()));
+        let last = usable(range.last(), previous(range.last()));
+        let clipped = AddressRange::new(first, last).map_err(|_| refuse())?;
+        if first == last && first == self.gateway {
+            return Err(refuse());
         }
         Ok(Self {
-            range: Some(range),
+            range: Some(clipped),
             ..self
         })
     }
@@ -82,6 +88,13 @@ impl Subnet {
 
 fn first_host(prefix: Prefix) -> IpAddr {
     next(prefix.address())
+}
+
+fn previous(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(a) => IpAddr::V4(u32::from(a).saturating_sub(1).into()),
+        IpAddr::V6(a) => IpAddr::V6(u128::from(a).saturating_sub(1).into()),
+    }
 }
 
 fn next(address: IpAddr) -> IpAddr {
@@ -146,13 +159,14 @@ mod tests {
     fn a_range_has_an_address_to_give_out() {
         let subnet = Subnet::new("10.0.0.0/24".parse().unwrap(), None).unwrap();
         let with = |text: &str| subnet.with_range(text.parse().unwrap());
-        for text in [
-            "10.0.0.0/24",
-            "10.0.0.1-10.0.0.2",
-            "10.0.0.254-10.0.0.255",
-            "10.0.0.9-10.0.0.9",
+        for (text, kept) in [
+            ("10.0.0.0/24", "10.0.0.1-10.0.0.254"),
+            ("10.0.0.128/25", "10.0.0.128-10.0.0.254"),
+            ("10.0.0.1-10.0.0.2", "10.0.0.1-10.0.0.2"),
+            ("10.0.0.254-10.0.0.255", "10.0.0.254-10.0.0.254"),
+            ("10.0.0.9-10.0.0.9", "10.0.0.9-10.0.0.9"),
         ] {
-            assert_eq!(with(text).unwrap().range, Some(text.parse().unwrap()));
+            assert_eq!(with(text).unwrap().range, Some(kept.parse().unwrap()));
         }
         for text in [
             "10.0.0.0-10.0.0.1",

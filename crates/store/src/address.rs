@@ -11,6 +11,23 @@ use crate::{Records, StoreError};
 /// The most addresses in one answer of [`Records::taken_from`].
 pub const TAKEN_PAGE: usize = 64;
 
+/// An address that is not free, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldAddress {
+    pub address: IpAddr,
+    pub hold: Hold,
+}
+
+/// What holds an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    Endpoint(EndpointId),
+    /// Nobody: it rests for so many seconds more.
+    Resting {
+        left_secs: u64,
+    },
+}
+
 /// What to do with the addresses that rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resting {
@@ -57,6 +74,36 @@ impl Records {
              ORDER BY address LIMIT ?6",
             (network.0, first, last, since, until, TAKEN_PAGE as i64),
             |row| row.get(0).map(|Bytes16(address)| address),
+        )
+    }
+
+    /// Every address of a network that is not free, ascending, IPv4 first.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn held_addresses(
+        &self,
+        network: NetworkId,
+        now: u64,
+    ) -> Result<Vec<HeldAddress>, StoreError> {
+        let (since, until) = resting_since(now);
+        self.rows(
+            "SELECT address, endpoint, released_at FROM address
+             WHERE network = ?1 AND (endpoint IS NOT NULL OR released_at BETWEEN ?2 AND ?3)
+             ORDER BY address",
+            (network.0, since, until),
+            |row| {
+                let Bytes16(address) = row.get(0)?;
+                let endpoint: Option<u32> = row.get(1)?;
+                let hold = match endpoint {
+                    Some(id) => Hold::Endpoint(EndpointId(id)),
+                    // Released at `since` it has a second left, at `until` all of them.
+                    None => Hold::Resting {
+                        left_secs: row.get::<_, i64>(2)?.abs_diff(since).saturating_add(1),
+                    },
+                };
+                Ok(HeldAddress { address, hold })
+            },
         )
     }
 

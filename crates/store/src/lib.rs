@@ -20,7 +20,7 @@ mod query_plans;
 mod record;
 mod records;
 
-pub use address::{Resting, TAKEN_PAGE};
+pub use address::{HeldAddress, Hold, Resting, TAKEN_PAGE};
 pub use error::{Cause, Damage, StoreError};
 pub use lock::{Holder, NodeLock};
 pub use open::OpenMode;

@@ -76,6 +76,7 @@ fn attach_and_detach(records: &mut Records, n: u32) {
     records
         .taken_from(network, from, 9, Resting::Avoid)
         .unwrap();
+    records.held_addresses(network, 9).unwrap();
     records.last_allocated(network, Family::Ipv4).unwrap();
     let range = "10.88.0.0/16".parse().unwrap();
     records.oldest_resting(network, range).unwrap();

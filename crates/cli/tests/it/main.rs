@@ -5,5 +5,7 @@
 mod node;
 
 mod attach;
+mod cni_install;
+mod ipam;
 mod network;
 mod seed;

@@ -63,7 +63,10 @@ impl<'site> Containerd<'site> {
             OCI_RUNTIME,
             "#!/bin/sh\nexec crun --cgroup-manager=disabled \"$@\"\n",
         );
-        site.node.sh(&format!("chmod +x {OCI_RUNTIME}"));
+        // `ctr` looks for `runc` where it is not told otherwise.
+        site.node.sh(&format!(
+            "chmod +x {OCI_RUNTIME}; mkdir {DIR}/bin; ln -s {OCI_RUNTIME} {DIR}/bin/runc"
+        ));
         image::build(&pen);
         let log = File::create(format!("{DIR}/containerd.log")).expect("/run can be written");
         let mut daemon = pen

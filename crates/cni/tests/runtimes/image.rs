@@ -39,7 +39,7 @@ pub fn build(pen: &Pen<'_>) {
     let config = json!({
         "architecture": architecture(),
         "os": "linux",
-        "config": { "Entrypoint": IDLE, "Env": ["PATH=/bin"] },
+        "config": { "Cmd": IDLE, "Env": ["PATH=/bin"] },
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{digest}")] },
     });
     let manifest =

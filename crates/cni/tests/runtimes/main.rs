@@ -19,4 +19,5 @@ mod podman;
 mod podman_life;
 mod podman_traffic;
 mod proto;
+mod readme;
 mod site;

@@ -19,7 +19,7 @@ pub const DIR: &str = "/run/pen";
 const READY: &str = "/run/pen/ready";
 const LOG: &str = "/run/pen/log";
 const READY_BOUND: Duration = Duration::from_secs(10);
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const PATH: &str = "/run/pen/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The first process: it learns its outer pid from the outer /proc, sets the stage, then reaps.
 /// A tmpfs hides the machine's own files from the runtime, and its files from the machine.

@@ -53,6 +53,10 @@ impl<'site> Podman<'site> {
         podman
     }
 
+    pub fn pen(&self) -> &Pen<'site> {
+        &self.pen
+    }
+
     /// A command line without its first word. Words are split at spaces.
     pub fn run(&self, line: &str) -> Output {
         let words: Vec<&str> = line.split_whitespace().collect();

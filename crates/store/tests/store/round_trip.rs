@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use ipam::COOL_DOWN_SECS;
 use model::{AddressRange, EndpointId, Family, NetnsOrigin, NetworkId, NodeId, Reach};
 use store::{
-    Durability, EndpointLife, EndpointRecord, NetworkLife, OpenMode, Resting, StoreError,
-    TAKEN_PAGE, Unfinished,
+    Durability, EndpointLife, EndpointRecord, HeldAddress, Hold, NetworkLife, OpenMode, Resting,
+    StoreError, TAKEN_PAGE, Unfinished,
 };
 
 use crate::fixture::{
@@ -302,4 +302,34 @@ fn a_snapshot_is_of_one_moment() {
     });
     assert_eq!(seen.unwrap(), [added]);
     assert_eq!(reader.endpoints().unwrap(), []);
+}
+
+#[test]
+fn held_addresses_are_owned_or_rest() {
+    let dir = StateDir::new();
+    let mut records = dir.open();
+    let web = add_network(&mut records, "web").network.id;
+    let other = add_network(&mut records, "other").network.id;
+    let gone = add_endpoint(&mut records, web, |_| {}).unwrap().endpoint;
+    let kept = add_endpoint(&mut records, web, |_| {}).unwrap().endpoint;
+    records.delete_endpoint(gone.id, NOW).unwrap();
+    let reader = dir.try_open(OpenMode::ReadOnly).unwrap();
+    let held = |now: u64| reader.held_addresses(web, now).unwrap();
+    let owned = |n: usize| HeldAddress {
+        address: kept.addresses[n],
+        hold: Hold::Endpoint(kept.id),
+    };
+    let resting = |n: usize, left_secs: u64| HeldAddress {
+        address: gone.addresses[n],
+        hold: Hold::Resting { left_secs },
+    };
+    for (after, left) in [(0, COOL_DOWN_SECS), (59, 1)] {
+        let all = [resting(0, left), owned(0), resting(1, left), owned(1)];
+        assert_eq!(held(NOW + after), all, "{after} s after");
+    }
+    // Rested; and the clock set back, after which it counts as rested.
+    for now in [NOW + COOL_DOWN_SECS, NOW - 1, 0, u64::MAX] {
+        assert_eq!(held(now), [owned(0), owned(1)], "at {now}");
+    }
+    assert_eq!(reader.held_addresses(other, NOW).unwrap(), []);
 }
