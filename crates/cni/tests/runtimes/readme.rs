@@ -23,7 +23,7 @@ rm -rf /etc/cni/net.d /opt/cni/bin/pontoon-cni
 /// Runs blocks in the pen of a runtime that has no network yet.
 fn run(pen: &Pen<'_>, numbers: &[usize]) -> String {
     let bin = format!("{DIR}/bin");
-    fs::create_dir_all(&bin).unwrap();
+    fs::create_dir_all(&bin).expect("/run can be written");
     for name in ["pontoon", "pontoon-cni"] {
         let built = Path::new(PLUGIN).with_file_name(name);
         fs::copy(&built, format!("{bin}/{name}"))
@@ -32,7 +32,7 @@ fn run(pen: &Pen<'_>, numbers: &[usize]) -> String {
     let blocks: Vec<&str> = README
         .split("```shell\n")
         .skip(1)
-        .map(|part| part.split("```").next().unwrap())
+        .map(|part| part.split("```").next().unwrap_or_default())
         .collect();
     assert_eq!(blocks.len(), 3, "{blocks:?}");
     let steps: String = numbers.iter().map(|n| blocks[*n]).collect();
