@@ -24,17 +24,12 @@ pub enum KernelError {
     TargetNotNetns(Target),
     #[error("{} is the node's own network namespace", .0.path())]
     TargetIsNode(Target),
+    #[error("can't hold on to the node's own network namespace: {source}")]
+    OpenHome { source: Errno },
     #[error("can't open {}: {source}", .target.path())]
     OpenTarget { target: Target, source: Errno },
     #[error("can't enter {}: {source}", .target.path())]
     EnterTarget { target: Target, source: Errno },
-    #[error("can't start a thread for {target}: {source}")]
-    StartThread {
-        target: Target,
-        source: std::io::Error,
-    },
-    #[error("the thread in {netns} ended")]
-    ThreadEnded { netns: Netns },
     #[error("a namespace named {0} exists")]
     NetnsExists(String),
     #[error("can't make {}: {source}", .path.display())]
@@ -134,11 +129,6 @@ impl KernelError {
             Self::LinkExists(_) | Self::NetnsExists(_) => ErrorKind::Exists,
             Self::TargetMissing(_) | Self::NoSuchLink(_) => ErrorKind::Missing,
             Self::StepPlace { source, .. } => source.kind(),
-            Self::StartThread { source, .. } => {
-                source.raw_os_error().map_or(ErrorKind::Other, |code| {
-                    kind_of(Errno::from_raw_os_error(code))
-                })
-            }
             _ => self.errno().map_or(ErrorKind::Other, kind_of),
         }
     }
@@ -161,6 +151,7 @@ impl KernelError {
                     | TransactionError::ReadSet { source },
             } => Some(source.errno),
             Self::ReadBootId { source }
+            | Self::OpenHome { source }
             | Self::OpenTarget { source, .. }
             | Self::EnterTarget { source, .. }
             | Self::MakeNetnsFile { source, .. }
@@ -173,8 +164,6 @@ impl KernelError {
             | Self::TargetMissing(_)
             | Self::TargetNotNetns(_)
             | Self::TargetIsNode(_)
-            | Self::StartThread { .. }
-            | Self::ThreadEnded { .. }
             | Self::ScratchEnded
             | Self::NetnsExists(_)
             | Self::LinkExists(_)

@@ -111,8 +111,8 @@ pub fn link(node: &mut Namespace, name: &IfName) -> Result<Option<LinkFacts>, Ke
         name: name.clone(),
         source,
     };
-    let socket = node.route()?;
-    let info = match socket.get(rtnl::link::get(name), LinkInfo::read) {
+    node.forget_index(name);
+    let info = match node.route()?.get(rtnl::link::get(name), LinkInfo::read) {
         Ok(info) => info,
         Err(NetlinkError {
             errno: Errno::NODEV,
@@ -123,6 +123,8 @@ pub fn link(node: &mut Namespace, name: &IfName) -> Result<Option<LinkFacts>, Ke
     let Some(info) = info else {
         return Ok(None);
     };
+    node.remember_index(name, info.index);
+    let socket = node.route()?;
     let master = match info.master {
         Some(index) => socket
             .get(rtnl::link::get_at(index), LinkInfo::read)

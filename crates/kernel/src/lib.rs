@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod firewall;
 mod flows;
+mod home;
 mod legacy;
 mod named;
 mod namespace;
@@ -24,9 +25,9 @@ mod stack;
 mod steps;
 mod sysctl;
 mod targets;
-mod worker;
 
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use model::{BootId, IfName, NetnsId, NodeId, Proto, Target};
 use netstate::nft::{Datum, ElementKey};
@@ -46,6 +47,7 @@ pub use nft::TransactionError;
 pub use scratch::in_scratch_namespaces;
 pub use sockets::{socket_owner, was_told};
 
+use home::Home;
 use namespace::Namespace;
 use targets::Targets;
 
@@ -66,6 +68,8 @@ pub struct Kernel {
     boot: Option<BootId>,
     /// The node's own cookie, once asked for.
     cookie: Option<u64>,
+    /// The way back from targets, once one was opened.
+    home: Option<Rc<Home>>,
     /// `/proc/sys/net` is the namespace of the thread that opens it.
     _on_one_thread: PhantomData<*const ()>,
 }
@@ -81,6 +85,7 @@ impl Kernel {
             targets: Targets::default(),
             boot: None,
             cookie: None,
+            home: None,
             _on_one_thread: PhantomData,
         };
         kernel.node_cookie()?;
@@ -98,7 +103,7 @@ impl Kernel {
     /// Which namespace `target` leads to now.
     ///
     /// # Errors
-    /// `TargetMissing`, `TargetNotNetns`, `TargetIsNode`, `OpenTarget`, `EnterTarget`.
+    /// `TargetMissing`, `TargetNotNetns`, `TargetIsNode`, `OpenTarget`, `EnterTarget`, `OpenHome`.
     pub fn identify(&mut self, target: &Target) -> Result<NetnsId, KernelError> {
         self.targets.look_again();
         let cookie = self.target(target)?.cookie()?;
@@ -192,8 +197,9 @@ impl Kernel {
     /// that follow each other are one transaction and count as one.
     pub fn apply(&mut self, plan: &Plan, checkpoint: &mut dyn FnMut()) -> Report {
         self.targets.look_again();
+        let report = apply::apply(self, &plan.steps, checkpoint);
         self.node.forget_indexes();
-        apply::apply(self, &plan.steps, checkpoint)
+        report
     }
 
     /// Everything of a namespace, for a person: the node's own or a target's.
@@ -214,10 +220,8 @@ impl Kernel {
     /// # Errors
     /// `ReadSysctl`, and those of [`Kernel::identify`].
     pub fn sysctl(&mut self, key: &SysctlKey) -> Result<Option<String>, KernelError> {
-        let path = key.path().to_owned();
-        let read = self
-            .namespace(&key.netns)?
-            .visit(move || sysctl::read(&path))?;
+        let namespace = self.namespace(&key.netns)?;
+        let read = namespace.visit(|| sysctl::read(key.path()))?;
         read.map_err(|source| KernelError::ReadSysctl {
             key: key.clone(),
             source,
@@ -257,7 +261,16 @@ impl Kernel {
 
     fn target(&mut self, target: &Target) -> Result<&mut Namespace, KernelError> {
         let node = self.node_cookie()?;
-        self.targets.open(target, node)
+        let home = self.home()?;
+        self.targets.open(target, node, home)
+    }
+
+    fn home(&mut self) -> Result<Rc<Home>, KernelError> {
+        if let Some(home) = &self.home {
+            return Ok(Rc::clone(home));
+        }
+        let home = Home::of_this_thread().map_err(|source| KernelError::OpenHome { source })?;
+        Ok(Rc::clone(self.home.insert(Rc::new(home))))
     }
 
     fn namespace(&mut self, netns: &Netns) -> Result<&mut Namespace, KernelError> {

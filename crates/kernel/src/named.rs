@@ -3,6 +3,7 @@
 //! that is a shared mount so that other mount namespaces see it come and go.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use model::Target;
 use netstate::Alias;
@@ -11,10 +12,10 @@ use rustix::io::Errno;
 use rustix::mount::{
     MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount,
 };
-use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::error::KernelError;
-use crate::namespace::{Namespace, start_worker};
+use crate::home::Home;
+use crate::namespace::Namespace;
 use crate::netlink::{NetlinkError, Protocol, Socket};
 use crate::rtnl;
 
@@ -33,7 +34,7 @@ pub fn exists(name: &str) -> bool {
 ///
 /// # Errors
 /// `NetnsExists`, `MakeNetnsFile`, `UnshareNetns`, `MountNetns` and those of opening a target.
-pub fn add(name: &str, mark: &Alias) -> Result<Namespace, KernelError> {
+pub fn add(name: &str, mark: &Alias, home: Rc<Home>) -> Result<Namespace, KernelError> {
     prepare_dir()?;
     let path = path(name);
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -42,7 +43,7 @@ pub fn add(name: &str, mark: &Alias) -> Result<Namespace, KernelError> {
         Err(Errno::EXIST) => return Err(KernelError::NetnsExists(name.to_owned())),
         Err(source) => return Err(KernelError::MakeNetnsFile { path, source }),
     }
-    let made = fill(name, &path, mark);
+    let made = fill(name, &path, mark, home);
     if made.is_err() {
         // The first error is the one to report; a file left over is found by observing.
         let _ = del(name);
@@ -51,32 +52,25 @@ pub fn add(name: &str, mark: &Alias) -> Result<Namespace, KernelError> {
 }
 
 /// Mounts a new namespace on the file.
-fn fill(name: &str, path: &Path, mark: &Alias) -> Result<Namespace, KernelError> {
+fn fill(name: &str, path: &Path, mark: &Alias, home: Rc<Home>) -> Result<Namespace, KernelError> {
     let target = Target::Named(name.to_owned());
-    let worker = start_worker(&target)?;
-    let (at, mark) = (path.to_owned(), mark.clone());
-    let outcome = worker.run(move || {
-        unshare_thread().map_err(Stage::Unshare)?;
-        mark_loopback(&mark).map_err(Stage::Mark)?;
-        mount_bind("/proc/thread-self/ns/net", &at).map_err(Stage::Mount)
+    let outcome = home.visit_new(|| {
+        mark_loopback(mark).map_err(Stage::Mark)?;
+        mount_bind("/proc/thread-self/ns/net", path).map_err(Stage::Mount)
     });
     match outcome {
-        Ok(Ok(())) => Namespace::of_new_target(&target, worker),
-        Ok(Err(Stage::Unshare(source))) => Err(KernelError::UnshareNetns { target, source }),
+        Ok(Ok(())) => Namespace::of_target(&target, home),
         Ok(Err(Stage::Mark(source))) => Err(KernelError::MarkNetns { target, source }),
         Ok(Err(Stage::Mount(source))) => Err(KernelError::MountNetns {
             path: path.to_owned(),
             source,
         }),
-        Err(_) => Err(KernelError::ThreadEnded {
-            netns: netstate::Netns::Target(target),
-        }),
+        Err(source) => Err(KernelError::UnshareNetns { target, source }),
     }
 }
 
-/// Where making a namespace failed.
+/// Where filling a new namespace failed.
 enum Stage {
-    Unshare(Errno),
     Mark(NetlinkError),
     Mount(Errno),
 }
@@ -93,12 +87,6 @@ fn mark_loopback(mark: &Alias) -> Result<(), NetlinkError> {
 pub fn is_half_made(name: &str) -> bool {
     let meta = path(name).symlink_metadata();
     meta.is_ok_and(|meta| meta.is_file() && meta.len() == 0)
-}
-
-#[allow(unsafe_code)]
-fn unshare_thread() -> Result<(), Errno> {
-    // SAFETY: only the network namespace is left, which shares no memory nor descriptors.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
 }
 
 /// Makes `/run/netns` a shared mount point. The lock is iproute2's own: of two processes that

@@ -1,37 +1,50 @@
-//! One network namespace and what we keep open of it: sockets, and for a target its handle and
-//! a thread inside. Everything is opened when it is first needed.
+//! One network namespace and what we keep open of it: sockets, and for a target its handle.
+//! Everything is opened when it is first needed.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use model::{IfName, Target};
 use netstate::{LinkKey, Netns};
 use rustix::fs::{Mode, OFlags, Stat, fstat, fstatfs, open};
 use rustix::io::Errno;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{KernelError, Listed};
+use crate::home::Home;
 use crate::netlink::{Message, NetlinkError, Protocol, Socket};
 use crate::rtnl;
-use crate::worker::Worker;
 
 #[derive(Debug)]
 pub struct Namespace {
     netns: Netns,
     /// `None` for the node's own: the calling thread is in it.
-    inside: Option<Inside>,
+    away: Option<Away>,
     route: Option<Socket>,
     netfilter: Option<Socket>,
     sock_diag: Option<Socket>,
-    /// Device numbers by name, for the time of one plan.
+    /// Device numbers by name, up to the end of the next plan. The kernel refuses the number of
+    /// a device that is gone, and gives out all others before it again (`dev_index_reserve`,
+    /// net/core/dev.c).
     indexes: BTreeMap<IfName, u32>,
 }
 
-/// What holds a target's namespace.
+/// A target's namespace, and the way back from it.
 #[derive(Debug)]
-struct Inside {
+struct Away {
+    target: Target,
     handle: OwnedFd,
-    worker: Worker,
+    home: Rc<Home>,
+}
+
+impl Away {
+    fn visit<T>(&self, job: impl FnOnce() -> T) -> Result<T, KernelError> {
+        let done = self.home.visit(self.handle.as_fd(), job);
+        done.map_err(|source| KernelError::EnterTarget {
+            target: self.target.clone(),
+            source,
+        })
+    }
 }
 
 impl Namespace {
@@ -40,47 +53,25 @@ impl Namespace {
     }
 
     /// # Errors
-    /// `TargetMissing`, `TargetNotNetns`, `OpenTarget`, `StartThread`, `EnterTarget`.
-    pub fn of_target(target: &Target) -> Result<Self, KernelError> {
-        let handle = open_target(target)?;
-        let worker = start_worker(target)?;
-        Self::enter(target, handle, worker)
+    /// `TargetMissing`, `TargetNotNetns`, `OpenTarget`.
+    pub fn of_target(target: &Target, home: Rc<Home>) -> Result<Self, KernelError> {
+        let away = Away {
+            target: target.clone(),
+            handle: open_target(target)?,
+            home,
+        };
+        Ok(Self::new(Netns::Target(target.clone()), Some(away)))
     }
 
-    /// A target whose worker is in its namespace already.
-    pub fn of_new_target(target: &Target, worker: Worker) -> Result<Self, KernelError> {
-        let handle = open_target(target)?;
-        let inside = Inside { handle, worker };
-        Ok(Self::new(Netns::Target(target.clone()), Some(inside)))
-    }
-
-    fn new(netns: Netns, inside: Option<Inside>) -> Self {
+    fn new(netns: Netns, away: Option<Away>) -> Self {
         Self {
             netns,
-            inside,
+            away,
             route: None,
             netfilter: None,
             sock_diag: None,
             indexes: BTreeMap::new(),
         }
-    }
-
-    fn enter(target: &Target, handle: OwnedFd, worker: Worker) -> Result<Self, KernelError> {
-        let netns = Netns::Target(target.clone());
-        let failed = |source: Errno| KernelError::EnterTarget {
-            target: target.clone(),
-            source,
-        };
-        let door = rustix::io::fcntl_dupfd_cloexec(&handle, 0).map_err(failed)?;
-        let enter =
-            move || move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network));
-        worker
-            .run(enter)
-            .map_err(|_| KernelError::ThreadEnded {
-                netns: netns.clone(),
-            })?
-            .map_err(failed)?;
-        Ok(Self::new(netns, Some(Inside { handle, worker })))
     }
 
     pub fn netns(&self) -> &Netns {
@@ -89,57 +80,41 @@ impl Namespace {
 
     /// The handle that netlink messages refer to; `None` for the node's own.
     pub fn handle(&self) -> Option<BorrowedFd<'_>> {
-        self.inside.as_ref().map(|inside| inside.handle.as_fd())
+        self.away.as_ref().map(|away| away.handle.as_fd())
     }
 
-    /// Does `job` on a thread that is in this namespace.
+    /// Does `job` while the calling thread is in this namespace.
     ///
     /// # Errors
-    /// `ThreadEnded`.
-    pub fn visit<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, KernelError> {
-        match &self.inside {
+    /// `EnterTarget`.
+    pub fn visit<T>(&self, job: impl FnOnce() -> T) -> Result<T, KernelError> {
+        match &self.away {
             None => Ok(job()),
-            Some(inside) => inside
-                .worker
-                .run(job)
-                .map_err(|_| KernelError::ThreadEnded {
-                    netns: self.netns.clone(),
-                }),
+            Some(away) => away.visit(job),
         }
     }
 
     fn socket(&mut self, protocol: Protocol) -> Result<&mut Socket, KernelError> {
-        let is_open = match protocol {
-            Protocol::Route => self.route.is_some(),
-            Protocol::Netfilter => self.netfilter.is_some(),
-            Protocol::SockDiag => self.sock_diag.is_some(),
-        };
-        let opened = if is_open {
-            None
-        } else {
-            let failed = |source| KernelError::OpenSocket {
-                netns: self.netns.clone(),
-                source,
-            };
-            Some(
-                self.visit(move || Socket::open(protocol))?
-                    .map_err(failed)?,
-            )
-        };
+        let open = || Socket::open(protocol);
         let kept = match protocol {
             Protocol::Route => &mut self.route,
             Protocol::Netfilter => &mut self.netfilter,
             Protocol::SockDiag => &mut self.sock_diag,
         };
-        if opened.is_some() {
-            *kept = opened;
+        match kept {
+            Some(socket) => Ok(socket),
+            None => {
+                let opened = match &self.away {
+                    None => open(),
+                    Some(away) => away.visit(open)?,
+                };
+                let opened = opened.map_err(|source| KernelError::OpenSocket {
+                    netns: self.netns.clone(),
+                    source,
+                })?;
+                Ok(kept.insert(opened))
+            }
         }
-        kept.as_mut().ok_or_else(|| KernelError::ThreadEnded {
-            netns: self.netns.clone(),
-        })
     }
 
     pub fn route(&mut self) -> Result<&mut Socket, KernelError> {
@@ -212,7 +187,7 @@ impl Namespace {
         Ok(all)
     }
 
-    /// The number of a device, asked for once in a plan.
+    /// The number of a device, asked for once up to the end of a plan.
     ///
     /// # Errors
     /// `NoSuchLink`, `ReadLink`, `OpenSocket`.
@@ -229,7 +204,7 @@ impl Namespace {
             .get(rtnl::link::get(name), rtnl::link_read::read_index);
         match answer {
             Ok(Some(index)) => {
-                self.indexes.insert(name.clone(), index);
+                self.remember_index(name, index);
                 Ok(index)
             }
             Ok(None)
@@ -244,7 +219,11 @@ impl Namespace {
         }
     }
 
-    /// Forgets device numbers: of one name that changes hands, or all before a new plan.
+    pub fn remember_index(&mut self, name: &IfName, index: u32) {
+        self.indexes.insert(name.clone(), index);
+    }
+
+    /// Forgets device numbers: of one name that changes hands, or all behind a plan.
     pub fn forget_index(&mut self, name: &IfName) {
         self.indexes.remove(name);
     }
@@ -280,13 +259,6 @@ pub fn or_nothing<T>(answer: Result<Vec<T>, NetlinkError>) -> Result<Vec<T>, Net
         }) => Ok(Vec::new()),
         answer => answer,
     }
-}
-
-pub fn start_worker(target: &Target) -> Result<Worker, KernelError> {
-    Worker::start().map_err(|source| KernelError::StartThread {
-        target: target.clone(),
-        source,
-    })
 }
 
 /// Finds the file of a target without opening what it may lead to: opening a device or a pipe

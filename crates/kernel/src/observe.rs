@@ -249,9 +249,8 @@ fn put_sysctls(
     if keys.is_empty() {
         return Ok(());
     }
-    let paths: Vec<String> = keys.iter().map(|key| key.path().to_owned()).collect();
-    let values = namespace.visit(move || {
-        let read = paths.iter().map(|path| sysctl::read(path));
+    let values = namespace.visit(|| {
+        let read = keys.iter().map(|key| sysctl::read(key.path()));
         read.collect::<Vec<_>>()
     })?;
     for (key, value) in keys.into_iter().zip(values) {

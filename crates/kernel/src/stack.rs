@@ -225,7 +225,7 @@ fn foreign_tables(
         name.bytes().all(is_plain)
     };
     let names: BTreeSet<(String, String)> = names.filter(|(_, name)| plain(name)).collect();
-    namespace.visit(move || {
+    namespace.visit(|| {
         let tables = names.into_iter();
         tables
             .filter_map(|(family, name)| read_table(family, name))

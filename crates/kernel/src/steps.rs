@@ -92,7 +92,7 @@ impl Kernel {
     fn add_netns(&mut self, name: &str, mark: &Alias) -> Result<(), Failure> {
         let target = Target::Named(name.to_owned());
         self.forget(&target);
-        let namespace = named::add(name, mark)?;
+        let namespace = named::add(name, mark, self.home()?)?;
         self.targets.insert(&target, namespace);
         Ok(())
     }
@@ -193,10 +193,8 @@ impl Kernel {
     }
 
     fn set_sysctl(&mut self, key: &SysctlKey, value: &str) -> Result<(), Failure> {
-        let (path, value) = (key.path().to_owned(), value.to_owned());
-        let written = self
-            .namespace(&key.netns)?
-            .visit(move || sysctl::write(&path, &value))?;
+        let namespace = self.namespace(&key.netns)?;
+        let written = namespace.visit(|| sysctl::write(key.path(), value))?;
         Ok(written.map_err(NetlinkError::from)?)
     }
 

@@ -1,13 +1,15 @@
 //! The targets that are open: a bounded number of them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use model::Target;
 
 use crate::error::KernelError;
+use crate::home::Home;
 use crate::namespace::Namespace;
 
-/// Targets open at once, each with a thread and a few descriptors; the oldest goes first.
+/// Targets open at once, each with a few descriptors; the oldest goes first.
 const TARGETS_MAX: usize = 32;
 
 #[derive(Debug, Default)]
@@ -35,11 +37,17 @@ impl Targets {
     /// The namespace of a target, opened at most once.
     ///
     /// # Errors
-    /// Those of [`Namespace::of_target`]; `TargetIsNode`, told by the node's cookie.
-    pub fn open(&mut self, target: &Target, node: u64) -> Result<&mut Namespace, KernelError> {
+    /// Those of [`Namespace::of_target`]; `EnterTarget`, `OpenSocket`; `TargetIsNode`, told by
+    /// the node's cookie.
+    pub fn open(
+        &mut self,
+        target: &Target,
+        node: u64,
+        home: Rc<Home>,
+    ) -> Result<&mut Namespace, KernelError> {
         self.drop_if_moved(target)?;
         if !self.open.contains_key(target) {
-            let mut namespace = Namespace::of_target(target)?;
+            let mut namespace = Namespace::of_target(target, home)?;
             if namespace.cookie()? == node {
                 return Err(KernelError::TargetIsNode(target.clone()));
             }

@@ -183,6 +183,33 @@ fn a_device_whose_name_is_taken_is_not_touched() {
 }
 
 #[test]
+fn the_number_of_a_bridge_that_is_gone_leads_nowhere() {
+    let node = Node::new();
+    let mut kernel = Kernel::open().unwrap();
+    build(&mut kernel, &network());
+    assert!(kernel.link(&ifname(BRIDGE)).unwrap().is_some());
+    node.sh("ip link del pt-web; ip link add pt-web type bridge");
+    let plan = diff(&KernelState::default(), &endpoint(1));
+    let report = apply(&mut kernel, &plan);
+    assert!(
+        matches!(report.failed.as_slice(), [(_, KernelError::Step { step, .. })]
+            if matches!(**step, Step::AddLink(..))),
+        "{report:?}"
+    );
+    assert_eq!(kernel.link(&port(1)).unwrap(), None);
+    // Behind the plan it is looked up anew.
+    let again = diff(&state(0), &state(1));
+    let again = Plan {
+        steps: again
+            .steps
+            .into_iter()
+            .filter(|step| !matches!(step, Step::AddNetns(..)))
+            .collect(),
+    };
+    assert!(apply(&mut kernel, &again).is_success());
+}
+
+#[test]
 fn a_name_taken_inside_the_target_is_told() {
     let node = Node::new();
     let mut kernel = Kernel::open().unwrap();

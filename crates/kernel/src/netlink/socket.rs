@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{
@@ -75,7 +76,8 @@ struct Received<'a> {
 pub struct Socket {
     fd: OwnedFd,
     seq: u32,
-    buffer: Vec<u8>,
+    /// The last datagram. What the kernel does not fill is never touched.
+    received: Vec<u8>,
 }
 
 impl Socket {
@@ -99,7 +101,7 @@ impl Socket {
         Ok(Self {
             fd,
             seq: 0,
-            buffer: vec![0; RECEIVE_BYTES],
+            received: Vec::with_capacity(RECEIVE_BYTES),
         })
     }
 
@@ -175,8 +177,8 @@ impl Socket {
         let mut refused = Vec::new();
         let mut answered = 0;
         while answered < expected {
-            let len = self.receive_datagram()?;
-            for received in Messages(&self.buffer[..len]) {
+            self.receive_datagram()?;
+            for received in Messages(&self.received) {
                 let index = received.seq.wrapping_sub(first) as usize;
                 if received.kind != NLMSG_ERROR || index >= count {
                     continue;
@@ -237,10 +239,12 @@ impl Socket {
         }
     }
 
-    fn receive_datagram(&mut self) -> Result<usize, NetlinkError> {
+    fn receive_datagram(&mut self) -> Result<(), NetlinkError> {
         loop {
-            match recv(&self.fd, self.buffer.as_mut_slice(), RecvFlags::empty()) {
-                Ok((len, _)) => return Ok(len),
+            self.received.clear();
+            let room = spare_capacity(&mut self.received);
+            match recv(&self.fd, room, RecvFlags::empty()) {
+                Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
@@ -256,8 +260,8 @@ impl Socket {
     ) -> Result<bool, NetlinkError> {
         let mut whole = true;
         loop {
-            let len = self.receive_datagram()?;
-            for received in Messages(&self.buffer[..len]) {
+            self.receive_datagram()?;
+            for received in Messages(&self.received) {
                 if received.seq != seq {
                     continue;
                 }

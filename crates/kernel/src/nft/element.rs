@@ -40,8 +40,15 @@ pub struct RawElement {
     is_foreign: bool,
 }
 
-/// The kernel's elements for one of ours. `spec` decides the form; without one, the set is none
-/// that we know, and the key is taken for a value.
+/// Whether a key is written the same whatever its set: of one field it is not, for a value may be
+/// one of a set of plain ranges. A concatenation without ranges is a value also in a set of them,
+/// where none of ours stands: nft 1.0.6 would list it wrong.
+pub fn tells_its_form(key: &[Item]) -> bool {
+    key.len() > 1
+}
+
+/// The kernel's elements for one of ours, in the form that its set has, or where that is not known
+/// in the form that the key tells.
 pub fn raw(spec: Option<&SetSpec>, key: &[Item], data: &[Datum]) -> Vec<RawElement> {
     let ends: Vec<(Vec<u8>, Vec<u8>)> = key.iter().map(ends).collect();
     let (first, last): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
@@ -53,22 +60,22 @@ pub fn raw(spec: Option<&SetSpec>, key: &[Item], data: &[Datum]) -> Vec<RawEleme
         is_end: false,
         is_foreign: false,
     };
+    let has_range = key.iter().any(|item| !matches!(item, Item::One(_)));
+    let is_of_ranges = spec.map_or(has_range, |spec| spec.interval);
     let mut start = element(first);
-    match spec {
-        Some(spec) if is_concat_of_ranges(spec) => {
-            start.key_end = Some(last);
-            vec![start]
-        }
-        Some(spec) if is_of_plain_ranges(spec) => {
-            let behind = successor(&last).map(|key| RawElement {
-                is_end: true,
-                data: Vec::new(),
-                ..element(key)
-            });
-            [start].into_iter().chain(behind).collect()
-        }
-        _ => vec![start],
+    if !is_of_ranges {
+        return vec![start];
     }
+    if tells_its_form(key) {
+        start.key_end = Some(last);
+        return vec![start];
+    }
+    let behind = successor(&last).map(|key| RawElement {
+        is_end: true,
+        data: Vec::new(),
+        ..element(key)
+    });
+    [start].into_iter().chain(behind).collect()
 }
 
 /// Whether the kernel has two elements for each of ours.

@@ -75,8 +75,8 @@ enum Fate {
 
 type Specs = BTreeMap<SetKey, SetSpec>;
 
-/// The declarations of the sets that the steps fill or look up: how an element and a `dnat` are
-/// written depends on them.
+/// The declarations that are needed to write elements and look-ups. Most elements need none:
+/// asking for a set takes as long as adding to it.
 fn known_specs(socket: &mut Socket, steps: &[Step]) -> Result<Specs, TransactionError> {
     let mut specs: Specs = steps
         .iter()
@@ -99,7 +99,9 @@ fn known_specs(socket: &mut Socket, steps: &[Step]) -> Result<Specs, Transaction
 
 fn sets_of(step: &Step) -> Vec<SetKey> {
     match step {
-        Step::AddElement(key, _) | Step::DelElement(key) => vec![key.set.clone()],
+        Step::AddElement(key, _) | Step::DelElement(key) if !element::tells_its_form(&key.key) => {
+            vec![key.set.clone()]
+        }
         Step::AddRule(chain, Rule(statements)) => {
             let maps = statements.iter().filter_map(|statement| match statement {
                 Statement::Dnat { map, .. } => Some(map.clone()),

@@ -203,6 +203,22 @@ fn deletes_of_what_is_gone_do_not_fail_the_rest() {
     });
 }
 
+#[test]
+fn elements_go_and_come_back_without_their_sets() {
+    in_fresh_netns(|socket| {
+        install(socket);
+        let elements = || fixture::state().elements.into_iter();
+        let gone: Vec<Step> = elements().map(|(key, _)| Step::DelElement(key)).collect();
+        transaction(socket, &gone).unwrap();
+        assert_eq!(observe(socket).unwrap().elements.len(), 0);
+        let back: Vec<Step> = elements()
+            .map(|(key, data)| Step::AddElement(key, data))
+            .collect();
+        transaction(socket, &back).unwrap();
+        assert_eq!(as_state(observe(socket).unwrap()), fixture::state());
+    });
+}
+
 pub fn bridge_element(name: &str) -> ElementKey {
     ElementKey {
         set: set_key(Inet, "bridges"),
