@@ -43,7 +43,7 @@ struct Sites {
 }
 
 /// In the order of the rows: one figure's together.
-pub fn all(ground: &Ground, rounds: u16) -> Vec<Case> {
+pub fn all(ground: &Ground<'_>, rounds: u16) -> Vec<Case> {
     let on = Sites::new(ground);
     let ours = |what, site: &Found<Site<Records>>, options| {
         let site = site.as_ref().map_err(Clone::clone);
@@ -72,7 +72,7 @@ pub fn all(ground: &Ground, rounds: u16) -> Vec<Case> {
 }
 
 impl Sites {
-    fn new(ground: &Ground) -> Self {
+    fn new(ground: &Ground<'_>) -> Self {
         progress("attach: setting up");
         let inhabited = |site: Found<Site<Records>>| {
             let site = site?;
@@ -174,7 +174,7 @@ fn populate(site: &Site<Records>) -> Result<()> {
     Ok(())
 }
 
-fn hand_made_bridge(ground: &Ground) -> Result<Rc<Machine>> {
+fn hand_made_bridge(ground: &Ground<'_>) -> Result<Rc<Machine>> {
     let machine = ground.machine();
     machine.sh("ip link add br0 type bridge
                 ip link set br0 up

@@ -55,7 +55,7 @@ impl Tool for Setup {
     }
 }
 
-pub fn measure(ground: &Ground, rounds: u16) -> Vec<Row> {
+pub fn measure(ground: &Ground<'_>, rounds: u16) -> Vec<Row> {
     let mut crowds = [
         Crowd::new(PONTOON, ground.site("parallel")),
         Crowd::new(BRIDGE_ALONE, ground.cni_site("parallel-cni")),

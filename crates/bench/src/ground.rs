@@ -1,4 +1,4 @@
-//! What all sections stand on: the tools, the scratch directory, and machines with somebody
+//! What a section stands on: the tools, the scratch directory, and machines with somebody
 //! already living on them. A resident endpoint keeps the bridge, so that making and removing
 //! bridges is never part of a sample.
 
@@ -17,11 +17,11 @@ use crate::tools::{self, Found};
 pub const NETWORK: &str = "bench";
 const SUBNET: &str = "10.90.0.0/16";
 
-pub struct Ground {
+pub struct Ground<'a> {
     pontoon: Found<PathBuf>,
-    scratch: Scratch,
-    /// Kept to the end: the kernel takes namespaces apart in the background, which is not to
-    /// happen while something is measured.
+    scratch: &'a Scratch,
+    /// Kept to the section's end: the kernel takes namespaces apart in the background, which is
+    /// not to happen while something is measured.
     machines: RefCell<Vec<Rc<Machine>>>,
 }
 
@@ -32,8 +32,8 @@ pub struct Site<T> {
     pub tool: T,
 }
 
-impl Ground {
-    pub fn new(pontoon: Found<PathBuf>, scratch: Scratch) -> Self {
+impl<'a> Ground<'a> {
+    pub fn new(pontoon: Found<PathBuf>, scratch: &'a Scratch) -> Self {
         Self {
             pontoon,
             scratch,

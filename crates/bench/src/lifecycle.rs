@@ -31,7 +31,7 @@ pub struct Case {
     detach: Samples,
 }
 
-pub fn measure(ground: &Ground, rounds: u16) -> Vec<Row> {
+pub fn measure(ground: &Ground<'_>, rounds: u16) -> Vec<Row> {
     let mut cases = cases::all(ground, rounds);
     for round in 0..rounds {
         progress(&format!("attach: round {} of {rounds}", round + 1));

@@ -4,6 +4,7 @@
 //! [`crowd`] and [`path`] for what is measured, [`targets`] for what is asked of it.
 
 mod cases;
+mod clearing;
 mod contender;
 mod crowd;
 mod ground;
@@ -25,11 +26,12 @@ use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
+use clearing::Clearing;
 use ground::Ground;
 use machine::shell;
 use progress::progress;
 use scratch::Scratch;
-use table::Table;
+use table::{Row, Table};
 
 /// Pontoon's figures, against other tools and hand-made limits. Needs root.
 ///
@@ -67,7 +69,7 @@ enum Section {
 }
 
 impl Section {
-    fn measure(self, ground: &Ground, args: &Args) -> Vec<table::Row> {
+    fn measure(self, ground: &Ground<'_>, args: &Args) -> Vec<Row> {
         let rounds = |quick, full| args.rounds.unwrap_or(if args.quick { quick } else { full });
         match self {
             Self::Attach => lifecycle::measure(ground, rounds(20, 100)),
@@ -84,16 +86,7 @@ fn main() -> Result<ExitCode> {
         "the bench makes namespaces, and needs root for it"
     );
     let before = load()?;
-    let pontoon = tools::pontoon(args.pontoon.clone());
-    let ground = Ground::new(pontoon, Scratch::new(&args.scratch)?);
-    let sections = match &*args.section {
-        [] => Section::value_variants(),
-        some => some,
-    };
-    let measured = sections
-        .iter()
-        .flat_map(|section| section.measure(&ground, &args));
-    let table = Table(measured.collect());
+    let table = Table(measure_all(&args)?);
     progress("");
     // Absolute figures mean little without.
     let about = format!(
@@ -114,6 +107,24 @@ fn main() -> Result<ExitCode> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// Each section on ground of its own, so that its figures do not depend on those before.
+fn measure_all(args: &Args) -> Result<Vec<Row>> {
+    let pontoon = tools::pontoon(args.pontoon.clone());
+    let scratch = Scratch::new(&args.scratch)?;
+    let sections = match &*args.section {
+        [] => Section::value_variants(),
+        some => some,
+    };
+    let clearing = Clearing::new()?;
+    let mut rows = Vec::new();
+    for section in sections {
+        clearing.wait()?;
+        let ground = Ground::new(pontoon.clone(), &scratch);
+        rows.extend(section.measure(&ground, args));
+    }
+    Ok(rows)
 }
 
 fn machine(args: &Args) -> Result<String> {

@@ -91,7 +91,7 @@ struct Way {
     latency: Samples,
 }
 
-pub fn measure(ground: &Ground, rounds: u16, secs: u16) -> Vec<Row> {
+pub fn measure(ground: &Ground<'_>, rounds: u16, secs: u16) -> Vec<Row> {
     progress("path: setting up");
     let mut ways = ways(ground);
     for round in 0..rounds {
@@ -115,7 +115,7 @@ pub fn measure(ground: &Ground, rounds: u16, secs: u16) -> Vec<Row> {
     rows
 }
 
-fn ways(ground: &Ground) -> Vec<Way> {
+fn ways(ground: &Ground<'_>) -> Vec<Way> {
     let pair = hand_made(ground, PAIR);
     let bridge = hand_made(ground, BRIDGE);
     let rule = hand_made(ground, &format!("{BRIDGE}\n{RULE}"));
@@ -225,14 +225,14 @@ const RULE: &str = "
         }
     }'";
 
-fn hand_made(ground: &Ground, script: &str) -> Found<Rc<Bed>> {
+fn hand_made(ground: &Ground<'_>, script: &str) -> Found<Rc<Bed>> {
     traffic::find()?;
     let machine = ground.machine();
     machine.sh(script).map_err(reason)?;
     bed(machine)
 }
 
-fn pontoon(ground: &Ground) -> Found<Rc<Bed>> {
+fn pontoon(ground: &Ground<'_>) -> Found<Rc<Bed>> {
     traffic::find()?;
     let site = ground.site("path")?;
     let ports = [THROUGHPUT_PORT, LATENCY_PORT].map(|port| port.to_string());
