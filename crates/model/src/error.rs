@@ -41,6 +41,12 @@ pub enum ParseError {
     AddressRange(String),
     #[error("{range} is no part of {prefix} that containers can be numbered from")]
     RangeOutside { range: AddressRange, prefix: Prefix },
+    #[error("{0:?} is not a VNI: 1 to 16777215")]
+    Vni(String),
+    #[error("{0:?} is no backend: vxlan or routed")]
+    Backend(String),
+    #[error("node subnets of /{node_bits} are no parts of {prefix} that containers can use")]
+    NodePrefix { prefix: Prefix, node_bits: u8 },
     #[error("the range {0} is in none of the network's subnets")]
     RangeOfNoSubnet(AddressRange),
     #[error("two {0} subnets; a network has at most one of each family")]

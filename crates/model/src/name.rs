@@ -94,6 +94,10 @@ checked_name! {
     /// The name of an endpoint in its network: 1 to 63 letters, digits, `-`, `_`, `.`.
     EndpointName, is_name, no_name
 }
+checked_name! {
+    /// The name of a node in its cluster: 1 to 63 letters, digits, `-`, `_`, `.`.
+    NodeName, is_name, no_name
+}
 impl EndpointName {
     /// The longest one, in bytes.
     pub const MAX: usize = NAME_MAX;

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ParseError;
 
 /// Names one set of records: made at random with them, and written on every kernel object
 /// that they own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NodeId(u64);
 
 impl NodeId {
@@ -24,6 +27,19 @@ impl FromStr for NodeId {
         bits.flatten()
             .map(Self)
             .ok_or_else(|| ParseError::NodeId(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for NodeId {
+    type Error = ParseError;
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        text.parse()
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(id: NodeId) -> String {
+        id.to_string()
     }
 }
 
