@@ -5,8 +5,8 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use crate::contender::{
-    CNI, COMMANDS, Chain, Cni, Commands, Contender, NETAVARK, NOTHING, Netavark, Nothing, PONTOON,
-    Pontoon, Records, Setup, VETH_PAIR, VethPair, remaps,
+    CNI, COMMANDS, Chain, Cni, Commands, Contender, NETAVARK, NOTHING, Netavark, Nothing, PLUGIN,
+    PONTOON, Plugin, PluginCalls, Pontoon, Records, Setup, VETH_PAIR, VethPair, remaps,
 };
 use crate::ground::{Ground, NETWORK, Site, reason};
 use crate::lifecycle::{Case, Ready};
@@ -53,11 +53,15 @@ pub fn all(ground: &Ground<'_>, rounds: u16) -> Vec<Case> {
             site.and_then(|site| attaching(site, options, rounds)),
         )
     };
-    let mut cases = vec![ours(NO_PORT, &on.alone, Vec::new())];
+    let mut cases = vec![
+        ours(NO_PORT, &on.alone, Vec::new()),
+        on.plugin(NO_PORT, 0, rounds),
+    ];
     cases.extend(on.peers(NO_PORT, 0, rounds));
     cases.extend(on.floors(rounds));
     for (what, ports) in [(ONE_PORT, 1), (PORTS, MANY)] {
         cases.push(ours(what, &on.alone, publish(ports)));
+        cases.push(on.plugin(what, ports, rounds));
         cases.extend(on.peers(what, ports, rounds));
     }
     let range = vec!["-p".to_owned(), RANGE_OPTION.to_owned()];
@@ -89,6 +93,20 @@ impl Sites {
             netavark: ground.netavark_site("netavark"),
             hand: hand_made_bridge(ground).map_err(reason),
         }
+    }
+
+    /// On the network that `pontoon` itself attaches to.
+    fn plugin(&self, what: &'static str, ports: u16, rounds: u16) -> Case {
+        let site = self.alone.as_ref().map_err(Clone::clone);
+        let calls = site.and_then(|site| {
+            let calls = PluginCalls {
+                machine: Rc::clone(&site.machine),
+                plugin: Plugin::of(&site.tool),
+                ports,
+            };
+            ready(&site.machine, Box::new(calls), rounds)
+        });
+        Case::new(what, PLUGIN, calls)
     }
 
     fn peers(&self, what: &'static str, ports: u16, rounds: u16) -> [Case; 2] {

@@ -6,6 +6,7 @@
 mod cni;
 mod floor;
 mod netavark;
+mod plugin;
 mod pontoon;
 
 use std::time::Duration;
@@ -17,9 +18,11 @@ use crate::machine::Target;
 pub use cni::{Chain, Cni};
 pub use floor::{Commands, Nothing, VethPair};
 pub use netavark::{Netavark, Setup};
+pub use plugin::{Plugin, PluginCalls};
 pub use pontoon::{Pontoon, Records};
 
 pub const PONTOON: &str = "pontoon";
+pub const PLUGIN: &str = "pontoon-cni";
 pub const CNI: &str = "CNI bridge+portmap";
 pub const NETAVARK: &str = "netavark";
 pub const COMMANDS: &str = "ip commands, no NAT";

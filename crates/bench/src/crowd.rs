@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::contender::{Chain, NETAVARK, PONTOON, Records, Setup};
+use crate::contender::{Chain, NETAVARK, PLUGIN, PONTOON, Plugin, Records, Setup};
 use crate::ground::{Ground, NETWORK, Site, reason};
 use crate::machine::{Call, Machine, Target};
 use crate::progress::progress;
@@ -35,6 +35,16 @@ impl Tool for Records {
     }
 }
 
+impl Tool for Plugin {
+    fn attach(&self, target: &Target) -> Call {
+        self.call("ADD", target, 0)
+    }
+
+    fn detach(&self, target: &Target) -> Call {
+        self.call("DEL", target, 0)
+    }
+}
+
 impl Tool for Chain {
     fn attach(&self, target: &Target) -> Call {
         self.bridge_call("ADD", target, &Value::Null)
@@ -58,6 +68,13 @@ impl Tool for Setup {
 pub fn measure(ground: &Ground<'_>, rounds: u16) -> Vec<Row> {
     let mut crowds = [
         Crowd::new(PONTOON, ground.site("parallel")),
+        Crowd::new(
+            PLUGIN,
+            ground.site("parallel-plugin").map(|site| Site {
+                tool: Plugin::of(&site.tool),
+                machine: site.machine,
+            }),
+        ),
         Crowd::new(BRIDGE_ALONE, ground.cni_site("parallel-cni")),
         Crowd::new(NETAVARK, ground.netavark_site("parallel-netavark")),
     ];

@@ -71,6 +71,11 @@ impl Machine {
         outcome.with_context(|| format!("not done within {JOB_BOUND:?}"))
     }
 
+    /// Does work of any kind on the machine.
+    pub fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.run(move |_| work())
+    }
+
     /// Runs one process to its end; an error when it fails.
     pub fn call(&self, call: &Call) -> Result<Finished> {
         let spawned = call.clone();

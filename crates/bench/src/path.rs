@@ -41,7 +41,7 @@ impl Route {
             Unit::GigabitsPerSecond => "TCP throughput",
             Unit::CpuSecondsPerGigabyte => "TCP, busy processors",
             Unit::Microseconds => "64-byte TCP latency",
-            Unit::Milliseconds | Unit::Times => "time",
+            Unit::Milliseconds | Unit::PerSecond | Unit::Times => "time",
         };
         format!("{route}: {measure}")
     }
@@ -177,7 +177,9 @@ impl Way {
         let samples = match unit {
             Unit::GigabitsPerSecond => &self.throughput,
             Unit::CpuSecondsPerGigabyte => &self.cpu,
-            Unit::Microseconds | Unit::Milliseconds | Unit::Times => &self.latency,
+            Unit::Microseconds | Unit::Milliseconds | Unit::PerSecond | Unit::Times => {
+                &self.latency
+            }
         };
         let samples = match &self.bed {
             Ok(_) => Ok(samples.clone()),

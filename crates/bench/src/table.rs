@@ -22,6 +22,7 @@ pub enum Unit {
     Microseconds,
     GigabitsPerSecond,
     CpuSecondsPerGigabyte,
+    PerSecond,
     Times,
 }
 
@@ -32,6 +33,7 @@ impl Unit {
             Self::Microseconds => "us",
             Self::GigabitsPerSecond => "Gb/s",
             Self::CpuSecondsPerGigabyte => "cpu-s/GB",
+            Self::PerSecond => "1/s",
             Self::Times => "times",
         }
     }

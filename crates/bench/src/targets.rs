@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::cases::{NO_PORT, NO_PORT_CROWDED, ONE_PORT, PORTS, PORTS_CROWDED, RANGE};
-use crate::contender::{CNI, NETAVARK, PONTOON};
+use crate::contender::{CNI, NETAVARK, PLUGIN, PONTOON};
 use crate::crowd::ATTACHES;
+use crate::cycles::{CYCLES, RECORDS};
 use crate::lifecycle::{attach_figure, detach_figure};
 use crate::path::{HAND_MADE_BRIDGE, Route};
 use crate::table::{Samples, Table, Unit, print_number};
@@ -16,6 +17,9 @@ const ATTACH_MS: f64 = 5.0;
 const ATTACH_P99_MS: f64 = 20.0;
 const DETACH_MS: f64 = 25.0;
 const CROWD_MS: f64 = 600.0;
+const TIMES_FASTER_MANY: f64 = 10.0;
+const CYCLES_PER_SECOND: f64 = 100.0;
+const FLAT: f64 = 1.1;
 /// Noise is what the base's own rounds are apart (between their quartiles), in these bounds: on a
 /// machine with more noise nothing can be told.
 const LEAST_NOISE: f64 = 0.05;
@@ -52,8 +56,11 @@ fn all(table: &Table) -> Vec<Target> {
         targets.extend(lead(table));
     }
     if table.has(ATTACHES) {
-        targets.push(at_most(table, ATTACHES, 50, CROWD_MS));
+        for who in [PONTOON, PLUGIN] {
+            targets.push(at_most(table, (ATTACHES, who), 50, CROWD_MS));
+        }
     }
+    targets.extend(cycles(table));
     for route in [Route::SameNode, Route::SameNodeBare] {
         for unit in [Unit::GigabitsPerSecond, Unit::Microseconds] {
             let figure = route.figure(unit);
@@ -65,12 +72,31 @@ fn all(table: &Table) -> Vec<Target> {
     targets
 }
 
-/// A percentile of Pontoon's in a figure, in milliseconds.
-fn at_most(table: &Table, figure: &str, percent: usize, limit: f64) -> Target {
-    let samples = table.samples(figure, PONTOON);
+fn cycles(table: &Table) -> Vec<Target> {
+    let target = |figure: &str, limit, unit| Target {
+        claim: format!("{figure}, {PLUGIN}"),
+        value: table.samples(figure, PLUGIN).map(Samples::median),
+        limit,
+        unit,
+    };
+    if !table.has(CYCLES) {
+        return Vec::new();
+    }
+    vec![
+        target(CYCLES, Limit::AtLeast(CYCLES_PER_SECOND), Unit::PerSecond),
+        target(RECORDS, Limit::AtMost(FLAT), Unit::Times),
+    ]
+}
+
+/// A percentile of one of ours in a figure, in milliseconds.
+fn at_most(table: &Table, (figure, who): (&str, &str), percent: usize, limit: f64) -> Target {
+    let samples = table.samples(figure, who);
     let which = if percent == 50 { "median" } else { "p99" };
     Target {
-        claim: format!("{figure}: {which}"),
+        claim: match who {
+            PONTOON => format!("{figure}: {which}"),
+            other => format!("{figure}, {other}: {which}"),
+        },
         value: samples.map(|samples| samples.percentile(percent)),
         limit: Limit::AtMost(limit),
         unit: Unit::Milliseconds,
@@ -79,12 +105,18 @@ fn at_most(table: &Table, figure: &str, percent: usize, limit: f64) -> Target {
 
 fn times(table: &Table) -> Vec<Target> {
     let mut targets = Vec::new();
-    for what in [NO_PORT, ONE_PORT, PORTS, NO_PORT_CROWDED, PORTS_CROWDED] {
-        targets.push(at_most(table, &attach_figure(what), 50, ATTACH_MS));
-        targets.push(at_most(table, &attach_figure(what), 99, ATTACH_P99_MS));
+    let attaches = [NO_PORT, ONE_PORT, PORTS, NO_PORT_CROWDED, PORTS_CROWDED];
+    let detaches = [NO_PORT, PORTS, PORTS_CROWDED];
+    let of = |who| move |what: &str| (attach_figure(what), who);
+    let adds = attaches[..3].iter().copied().map(of(PLUGIN));
+    for (figure, who) in attaches.into_iter().map(of(PONTOON)).chain(adds) {
+        targets.push(at_most(table, (&figure, who), 50, ATTACH_MS));
+        targets.push(at_most(table, (&figure, who), 99, ATTACH_P99_MS));
     }
-    for what in [NO_PORT, PORTS, PORTS_CROWDED] {
-        targets.push(at_most(table, &detach_figure(what), 50, DETACH_MS));
+    let of = |who| move |what: &str| (detach_figure(what), who);
+    let dels = detaches[..2].iter().copied().map(of(PLUGIN));
+    for (figure, who) in detaches.into_iter().map(of(PONTOON)).chain(dels) {
+        targets.push(at_most(table, (&figure, who), 50, DETACH_MS));
     }
     targets
 }
@@ -129,6 +161,18 @@ fn lead(table: &Table) -> Vec<Target> {
                 unit: Unit::Times,
             });
         }
+        targets.push(Target {
+            claim: format!("attach, {what}: {CNI} takes longer than {PLUGIN}"),
+            value: median(CNI)
+                .zip(median(PLUGIN))
+                .map(|(peer, ours)| peer / ours),
+            limit: Limit::AtLeast(if what == PORTS {
+                TIMES_FASTER_MANY
+            } else {
+                TIMES_FASTER
+            }),
+            unit: Unit::Times,
+        });
     }
     targets
 }
