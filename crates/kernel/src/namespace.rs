@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use model::{IfName, Target};
+use model::{Family, IfName, Target};
 use netstate::{LinkKey, Netns};
 use rustix::fs::{Mode, OFlags, Stat, fstat, fstatfs, open};
 use rustix::io::Errno;
@@ -176,7 +176,7 @@ impl Namespace {
     /// Routes of both families; of one protocol where it is given (0: of any).
     pub fn routes(&mut self, protocol: u8) -> Result<Vec<rtnl::route::RouteInfo>, KernelError> {
         let mut all = Vec::new();
-        for family in model::Family::BOTH {
+        for family in Family::BOTH {
             let message = rtnl::route::dump(family, protocol);
             let of_family = |kind, payload: &[u8]| {
                 rtnl::route::RouteInfo::read(kind, payload)
@@ -185,6 +185,29 @@ impl Namespace {
             all.extend(self.list(Listed::Routes, &message, of_family)?);
         }
         Ok(all)
+    }
+
+    pub fn neighbours(
+        &mut self,
+        family: Family,
+    ) -> Result<Vec<rtnl::neighbour::NeighbourInfo>, KernelError> {
+        let read = rtnl::neighbour::NeighbourInfo::read;
+        self.list(Listed::Neighbours, &rtnl::neighbour::dump(family), read)
+    }
+
+    /// The forwarding entries of the VXLAN device with this number; none where it is gone.
+    pub fn forwarding(&mut self, index: u32) -> Result<Vec<rtnl::fdb::FdbInfo>, KernelError> {
+        let of_device = |kind, payload: &[u8]| {
+            rtnl::fdb::FdbInfo::read(kind, payload).filter(|info| info.index == index)
+        };
+        let answer = self.route()?.dump(&rtnl::fdb::dump(index), of_device);
+        match answer {
+            Err(NetlinkError {
+                errno: Errno::NODEV,
+                ..
+            }) => Ok(Vec::new()),
+            answer => or_nothing(answer).map_err(Listed::Forwarding.failed(&self.netns)),
+        }
     }
 
     /// The number of a device, asked for once up to the end of a plan.

@@ -1,11 +1,13 @@
 //! What is ours in the kernel, as a [`KernelState`].
 
+mod entries;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{IfName, Mtu, NodeId, Target};
+use model::{Family, IfName, Mtu, NodeId, Target};
 use netstate::{
     AddressKey, Alias, Interest, KernelState, Link, LinkKey, LinkKind, Netns, Peer, PortFlags,
-    ROUTE_PROTOCOL, Route, RouteKey, SysctlKey,
+    ROUTE_PROTOCOL, Route, RouteKey, SysctlKey, Vxlan,
 };
 
 use crate::error::{KernelError, Listed};
@@ -97,12 +99,13 @@ fn observe_node(
         }
     }
     put_addresses(&node.addresses()?, &owned, state);
+    entries::put(node, &ours, state)?;
     put_routes(node, &names, state)?;
     put_sysctls(node, interest, state)?;
     Ok(ours)
 }
 
-/// A bridge or pair that carries our mark.
+/// A device that carries our mark.
 fn our_link(
     info: &LinkInfo,
     names: &BTreeMap<u32, IfName>,
@@ -114,6 +117,7 @@ fn our_link(
     }
     let kind = match info.kind.as_deref()? {
         "bridge" => LinkKind::Bridge,
+        "vxlan" => LinkKind::Vxlan(our_vxlan(info, names)?),
         "veth" => LinkKind::Veth {
             port: PortFlags {
                 master: info.master.and_then(|index| names.get(&index)).cloned(),
@@ -130,6 +134,19 @@ fn our_link(
         kind,
     };
     Some((LinkKey::on_node(info.ifname()?), link))
+}
+
+fn our_vxlan(info: &LinkInfo, names: &BTreeMap<u32, IfName>) -> Option<Vxlan> {
+    let seen = info.vxlan.as_ref()?;
+    // Ours always have an address. One that has none is not as it was made, which "any" shows.
+    let local = seen.local.unwrap_or(Family::Ipv4.unspecified());
+    Some(Vxlan {
+        vni: seen.vni()?,
+        local,
+        port: seen.port,
+        learning: seen.learning,
+        master: info.master.and_then(|index| names.get(&index)).cloned(),
+    })
 }
 
 /// The kernel keeps Ethernet devices within these bounds (`ETH_MIN_MTU`, `ETH_MAX_MTU`).
@@ -231,8 +248,13 @@ fn our_route(netns: &Netns, info: &RouteInfo, dev: &IfName) -> (RouteKey, Route)
     };
     // Ours always have a gateway. One that lost it is not as it was made, which "any" shows.
     let via = info.via.unwrap_or(info.prefix.family().unspecified());
-    let dev = dev.clone();
-    (key, Route { via, dev })
+    let route = Route {
+        via,
+        dev: dev.clone(),
+        source: info.source,
+        onlink: info.onlink,
+    };
+    (key, route)
 }
 
 /// Reads all parameters of one namespace in one visit.

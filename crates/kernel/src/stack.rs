@@ -6,15 +6,14 @@ use std::process::Command;
 use model::{Family, Proto};
 use netstate::nft::{NftFamily, text};
 use netstate::stack::{
-    DeviceState, Stack, StackAddress, StackChain, StackDevice, StackNeighbour, StackPeer,
-    StackRoute, StackSocket, StackTable,
+    DeviceState, Stack, StackAddress, StackChain, StackDevice, StackFdb, StackNeighbour, StackPeer,
+    StackRoute, StackSocket, StackTable, StackVxlan,
 };
 
 use crate::base_chains::base_chains;
-use crate::error::{KernelError, Listed};
+use crate::error::KernelError;
 use crate::firewall;
 use crate::namespace::Namespace;
-use crate::rtnl;
 use crate::rtnl::address::AddressInfo;
 use crate::rtnl::link_read::LinkInfo;
 use crate::rtnl::neighbour::NeighbourInfo;
@@ -31,6 +30,7 @@ pub fn stack(namespace: &mut Namespace) -> Result<Stack, KernelError> {
         addresses: all(&namespace.addresses()?, |info| address(info, &names)),
         routes: all(&namespace.routes(0)?, |info| route(info, &names)),
         neighbours: neighbours(namespace, &names)?,
+        fdb: fdb(namespace, &links)?,
         sockets: sockets(namespace)?,
         chains: base_chains(namespace)?,
         tables: tables(namespace)?,
@@ -41,6 +41,7 @@ pub fn stack(namespace: &mut Namespace) -> Result<Stack, KernelError> {
     stack.addresses.sort();
     stack.routes.sort();
     stack.neighbours.sort();
+    stack.fdb.sort();
     Ok(stack)
 }
 
@@ -80,6 +81,11 @@ fn device(info: &LinkInfo, names: &Names) -> StackDevice {
         master: info.master.and_then(|index| names.get(&index)).cloned(),
         hairpin: info.hairpin,
         peer,
+        vxlan: info.vxlan.as_ref().map(|vxlan| StackVxlan {
+            vni: vxlan.vni,
+            local: vxlan.local,
+            port: vxlan.port,
+        }),
         alias: info.alias.clone(),
     }
 }
@@ -157,10 +163,9 @@ fn neighbours(
     namespace: &mut Namespace,
     names: &Names,
 ) -> Result<Vec<StackNeighbour>, KernelError> {
-    let mut infos = Vec::new();
+    let mut infos: Vec<NeighbourInfo> = Vec::new();
     for family in Family::BOTH {
-        let message = rtnl::neighbour::dump(family);
-        infos.extend(namespace.list(Listed::Neighbours, &message, NeighbourInfo::read)?);
+        infos.extend(namespace.neighbours(family)?);
     }
     Ok(all(&infos, |info| {
         Some(StackNeighbour {
@@ -170,6 +175,27 @@ fn neighbours(
             state: state_text(info.state).to_owned(),
         })
     }))
+}
+
+/// Of the VXLAN devices, anybody's.
+fn fdb(namespace: &mut Namespace, links: &[LinkInfo]) -> Result<Vec<StackFdb>, KernelError> {
+    let mut entries = Vec::new();
+    for link in links.iter().filter(|link| link.vxlan.is_some()) {
+        let infos = namespace.forwarding(link.index)?;
+        entries.extend(infos.into_iter().map(|info| {
+            StackFdb {
+                device: link.name.clone(),
+                mac: info.mac.map(mac_text),
+                remote: info.remote,
+                state: match info.is_permanent() {
+                    true => "permanent",
+                    false => state_text(info.state),
+                }
+                .to_owned(),
+            }
+        }));
+    }
+    Ok(entries)
 }
 
 fn state_text(state: u16) -> &'static str {

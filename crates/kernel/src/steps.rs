@@ -72,6 +72,24 @@ impl Kernel {
             Step::SetSysctl(key, value) => self.set_sysctl(key, value),
             Step::AddAddress(key) => self.add_address(key),
             Step::DelAddress(key) => unless_gone(self.del_address(key)),
+            Step::AddNeighbour(key, mac) => {
+                self.on_device(&key.dev, |index| rtnl::neighbour::set(key, *mac, index))
+            }
+            Step::DelNeighbour(key) => {
+                unless_gone(self.on_device(&key.dev, |index| rtnl::neighbour::del(key, index)))
+            }
+            Step::AddFdb(key, remote) => {
+                self.on_device(&key.dev, |index| rtnl::fdb::set(key, *remote, index))
+            }
+            Step::DelFdb(key) => {
+                unless_gone(self.on_device(&key.dev, |index| rtnl::fdb::del(key, index)))
+            }
+            Step::AddFlood(key) => {
+                self.on_device(&key.dev, |index| rtnl::fdb::add_flood(key, index))
+            }
+            Step::DelFlood(key) => {
+                unless_gone(self.on_device(&key.dev, |index| rtnl::fdb::del_flood(key, index)))
+            }
             Step::SetRoute(key, route) => self.set_route(key, route),
             Step::DelRoute(key) => unless_gone(self.request(&key.netns, rtnl::route::del(key))),
             Step::ForgetFlows(address) => Ok(flows::forget(self.node.netfilter()?, *address)?),
@@ -87,6 +105,16 @@ impl Kernel {
 
     fn request(&mut self, netns: &Netns, message: Message) -> Result<(), Failure> {
         Ok(self.namespace(netns)?.route()?.request(message)?)
+    }
+
+    /// A request about what is on a device of the node.
+    fn on_device(
+        &mut self,
+        dev: &IfName,
+        message: impl FnOnce(u32) -> Message,
+    ) -> Result<(), Failure> {
+        let index = self.node.index(dev)?;
+        Ok(self.node.route()?.request(message(index))?)
     }
 
     fn add_netns(&mut self, name: &str, mark: &Alias) -> Result<(), Failure> {
@@ -118,7 +146,9 @@ impl Kernel {
         let refused = socket.batch(messages, |_| true)?;
         match refused.into_iter().next() {
             None => Ok(socket.request(rtnl::link::set_group(&key.name, 0))?),
-            Some((0, error)) if error.errno == Errno::EXIST => self.which_exists(key, link),
+            Some((0, error)) if error.errno == Errno::EXIST => {
+                Err(self.taken(key, link).unwrap_or(error.into()))
+            }
             Some((0, error)) => Err(error.into()),
             Some((_, error)) => {
                 socket.request(rtnl::link::del_group(group))?;
@@ -127,14 +157,12 @@ impl Kernel {
         }
     }
 
-    /// Of a pair either name may have been taken.
-    fn which_exists(&mut self, key: &LinkKey, link: &Link) -> Result<(), Failure> {
+    /// Whose name it is that exists: of a pair either may. `None` where it is no name: another
+    /// device has the VNI.
+    fn taken(&mut self, key: &LinkKey, link: &Link) -> Option<Failure> {
         let on_node = self.node.index(&key.name).is_ok();
-        let taken = match link.peer() {
-            Some(peer) if !on_node => &peer.at,
-            Some(_) | None => key,
-        };
-        Err(KernelError::LinkExists(taken.clone()).into())
+        let taken = if on_node { key } else { &link.peer()?.at };
+        Some(KernelError::LinkExists(taken.clone()).into())
     }
 
     fn del_link(&mut self, key: &LinkKey) -> Result<(), Failure> {

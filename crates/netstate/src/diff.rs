@@ -1,15 +1,20 @@
 //! The difference of two states, as the steps that lead from one to the other.
 //!
-//! Removals come first, from the outside in: nft, routes, addresses, links, namespaces. An
+//! Removals come first, from the outside in: nft, routes, entries, addresses, links, namespaces. An
 //! address must go before its successor comes: the kernel removes the secondary addresses of a
 //! subnet together with the primary one (`inet_del_ifa`, net/ipv4/devinet.c). Additions come in
 //! the opposite order.
 
+mod entries;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::flows;
 use crate::nft::{Chain, ChainKey, ElementKey, NftFamily, Rules, SetKey};
-use crate::{KernelState, Link, LinkChange, LinkKey, LinkKind, Peer, Plan, PortFlags, Step};
+use crate::{
+    KernelState, Link, LinkChange, LinkKey, LinkKind, Netns, Peer, Plan, PortFlags, Step, Vxlan,
+};
 
 /// The plan that makes `observed` what is `desired`.
 pub fn diff(observed: &KernelState, desired: &KernelState) -> Plan {
@@ -20,12 +25,15 @@ pub fn diff(observed: &KernelState, desired: &KernelState) -> Plan {
     let doomed: Vec<&LinkKey> = gone(&observed.links, &desired.links)
         .chain(replaced.iter().copied())
         .collect();
-    remove_routes_and_addresses(observed, desired, &doomed, &mut steps);
+    remove_from_links(observed, desired, &doomed, &mut steps);
     remove_links(observed, doomed, &mut steps);
     let namespaces = gone(&observed.namespaces, &desired.namespaces);
     steps.extend(namespaces.cloned().map(Step::DelNetns));
     add_links(observed, desired, &replaced, &mut steps);
-    add_on_links(observed, desired, &replaced, &mut steps);
+    let fresh = fresh_links(observed, desired, &replaced);
+    add_on_links(observed, desired, &fresh, &mut steps);
+    entries::add(observed, desired, &fresh, &mut steps);
+    add_routes(observed, desired, &fresh, &mut steps);
     add_nft(observed, desired, &rebuilt, &mut steps);
     Plan { steps }
 }
@@ -92,7 +100,7 @@ fn remove_nft(
 }
 
 /// What is on a device goes with the device, and needs no step of its own.
-fn remove_routes_and_addresses(
+fn remove_from_links(
     observed: &KernelState,
     desired: &KernelState,
     doomed: &[&LinkKey],
@@ -102,14 +110,11 @@ fn remove_routes_and_addresses(
     let peers = doomed.iter().filter_map(ends).map(|peer| &peer.at);
     let doomed: BTreeSet<&LinkKey> = doomed.iter().copied().chain(peers).collect();
     for (key, route) in observed.routes.iter().rev() {
-        let dev = LinkKey {
-            netns: key.netns.clone(),
-            name: route.dev.clone(),
-        };
-        if !desired.routes.contains_key(key) && !doomed.contains(&dev) {
+        if !desired.routes.contains_key(key) && !doomed.contains(&route.link(key)) {
             steps.push(Step::DelRoute(key.clone()));
         }
     }
+    entries::remove(observed, desired, &doomed, steps);
     let stale = observed.addresses.difference(&desired.addresses);
     let stale = stale.filter(|key| !doomed.contains(&key.link));
     steps.extend(stale.cloned().map(Step::DelAddress));
@@ -142,9 +147,15 @@ fn can_become(seen: &Link, wanted: &Link) -> bool {
         (LinkKind::Veth { peer: seen, .. }, LinkKind::Veth { peer: wanted, .. }) => {
             seen.as_ref().map(|peer| &peer.at) == wanted.as_ref().map(|peer| &peer.at)
         }
-        (LinkKind::Bridge, LinkKind::Veth { .. }) | (LinkKind::Veth { .. }, LinkKind::Bridge) => {
-            false
+        (LinkKind::Vxlan(seen), LinkKind::Vxlan(wanted)) => {
+            let master = wanted.master.clone();
+            let moved = Vxlan {
+                master,
+                ..seen.clone()
+            };
+            moved == *wanted
         }
+        (LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Vxlan(_), _) => false,
     }
 }
 
@@ -191,10 +202,9 @@ fn change_link(key: &LinkKey, seen: &Link, wanted: &Link, steps: &mut Vec<Step>)
         seen.alias != wanted.alias,
         LinkChange::Alias(wanted.alias.clone()),
     );
-    let (seen_port, wanted_port) = (port_of(seen), port_of(wanted));
-    if let (Some(seen), Some(wanted)) = (seen_port, wanted_port) {
-        let moved = seen.master != wanted.master;
-        set(key, moved, LinkChange::Master(wanted.master.clone()));
+    let moved = seen.master() != wanted.master();
+    set(key, moved, LinkChange::Master(wanted.master().cloned()));
+    if let (Some(seen), Some(wanted)) = (port_of(seen), port_of(wanted)) {
         // A port that joins a bridge starts without hairpin.
         let hairpin = if moved {
             wanted.hairpin
@@ -212,30 +222,38 @@ fn change_link(key: &LinkKey, seen: &Link, wanted: &Link, steps: &mut Vec<Step>)
 
 fn port_of(link: &Link) -> Option<&PortFlags> {
     match &link.kind {
-        LinkKind::Bridge => None,
         LinkKind::Veth { port, .. } => Some(port),
+        LinkKind::Bridge | LinkKind::Vxlan(_) => None,
     }
 }
 
-/// Sysctls, addresses, up, routes: what a new device starts without, whatever was observed on
-/// the one it replaces.
-fn add_on_links(
+/// Devices that are made, with their other ends: they start with nothing on them, whatever was
+/// observed on those they replace.
+fn fresh_links(
     observed: &KernelState,
     desired: &KernelState,
     replaced: &BTreeSet<&LinkKey>,
-    steps: &mut Vec<Step>,
-) {
-    let mut fresh: BTreeSet<LinkKey> = BTreeSet::new();
+) -> BTreeSet<LinkKey> {
+    let mut fresh = BTreeSet::new();
     for (key, link) in &desired.links {
         if replaced.contains(key) || !observed.links.contains_key(key) {
             let end = link.peer().map(|peer| &peer.at);
             fresh.extend(end.into_iter().chain([key]).cloned());
         }
     }
-    let is_fresh = |key: &LinkKey| fresh.contains(key);
+    fresh
+}
+
+/// Sysctls, addresses, up.
+fn add_on_links(
+    observed: &KernelState,
+    desired: &KernelState,
+    fresh: &BTreeSet<LinkKey>,
+    steps: &mut Vec<Step>,
+) {
     for (key, value) in &desired.sysctls {
         let on_fresh = key.device().is_some_and(|name| {
-            is_fresh(&LinkKey {
+            fresh.contains(&LinkKey {
                 netns: key.netns.clone(),
                 name: name.clone(),
             })
@@ -245,21 +263,33 @@ fn add_on_links(
         }
     }
     for key in &desired.addresses {
-        if is_fresh(&key.link) || !observed.addresses.contains(key) {
+        if fresh.contains(&key.link) || !observed.addresses.contains(key) {
             steps.push(Step::AddAddress(key.clone()));
         }
     }
     for key in &desired.up {
-        if is_fresh(key) || !observed.up.contains(key) {
+        if fresh.contains(key) || !observed.up.contains(key) {
             steps.push(Step::SetLink(key.clone(), LinkChange::Up));
         }
     }
+}
+
+/// A route whose source address goes away goes with it, or loses it, also when the address comes
+/// back (`fib_sync_down_addr`, net/ipv4/fib_semantics.c; `fib6_remove_prefsrc`,
+/// net/ipv6/route.c).
+fn add_routes(
+    observed: &KernelState,
+    desired: &KernelState,
+    fresh: &BTreeSet<LinkKey>,
+    steps: &mut Vec<Step>,
+) {
+    let moved = observed.addresses.iter();
+    let moved = moved.filter(|key| fresh.contains(&key.link) || !desired.addresses.contains(*key));
+    let moved: BTreeSet<(&Netns, IpAddr)> = moved.map(|k| (&k.link.netns, k.address)).collect();
     for (key, route) in &desired.routes {
-        let dev = LinkKey {
-            netns: key.netns.clone(),
-            name: route.dev.clone(),
-        };
-        if is_fresh(&dev) || observed.routes.get(key) != Some(route) {
+        let lost = fresh.contains(&route.link(key))
+            || (route.source).is_some_and(|source| moved.contains(&(&key.netns, source)));
+        if lost || observed.routes.get(key) != Some(route) {
             steps.push(Step::SetRoute(key.clone(), route.clone()));
         }
     }

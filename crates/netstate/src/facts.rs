@@ -72,6 +72,13 @@ impl NodeFacts {
     pub fn link(&self, name: &IfName) -> Option<&LinkFacts> {
         self.links.iter().find(|link| link.name == *name)
     }
+
+    /// The device that has this address: the loopback device too, where somebody put it there.
+    pub fn device_of(&self, address: IpAddr) -> Option<&LinkFacts> {
+        let mut addresses = self.addresses.iter();
+        let at = addresses.find(|facts| facts.address == address)?;
+        self.link(&at.dev)
+    }
 }
 
 /// The device pair of one endpoint.

@@ -76,7 +76,7 @@ impl Step {
             Self::DelNetns(name) => format!("namespace {name} was left over"),
             Self::AddLink(key, link) => match link.kind {
                 LinkKind::Bridge => format!("bridge {} was missing", key.name),
-                LinkKind::Veth { .. } => {
+                LinkKind::Veth { .. } | LinkKind::Vxlan(_) => {
                     format!("device {} ({}) was missing", key.name, link.alias.purpose)
                 }
             },
@@ -93,6 +93,18 @@ impl Step {
             Self::DelAddress(key) => {
                 format!("{} had the address {}", device(&key.link), key.address)
             }
+            Self::AddNeighbour(key, _) => {
+                format!("{} lacked the MAC of {}", key.dev, key.address)
+            }
+            Self::DelNeighbour(key) => {
+                format!("{} had a MAC for {}", key.dev, key.address)
+            }
+            Self::AddFdb(key, remote) => {
+                format!("{} did not lead {} to {remote}", key.dev, key.mac)
+            }
+            Self::DelFdb(key) => format!("{} led {} to a node", key.dev, key.mac),
+            Self::AddFlood(key) => format!("{} did not flood to {}", key.dev, key.remote),
+            Self::DelFlood(key) => format!("{} flooded to {}", key.dev, key.remote),
             Self::SetRoute(key, route) => {
                 let to = key.destination;
                 format!(

@@ -17,6 +17,7 @@ mod state;
 mod step;
 mod sysctl;
 mod text;
+mod vxlan;
 
 pub use diff::diff;
 pub use facts::{AddressFacts, Interest, LinkFacts, Listener, NodeFacts, Pair, RouteFacts};
@@ -26,3 +27,4 @@ pub use route::{AddressKey, ROUTE_PROTOCOL, Route, RouteKey};
 pub use state::KernelState;
 pub use step::{LinkChange, NodePorts, Object, Plan, Step};
 pub use sysctl::SysctlKey;
+pub use vxlan::{FdbKey, FloodKey, Learning, NeighbourKey, Vxlan};

@@ -1,4 +1,5 @@
-//! Network devices: the bridges of networks and the veth pairs of endpoints.
+//! Network devices: the bridges of networks, the veth pairs of endpoints, the VXLAN devices of
+//! overlays.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +7,7 @@ use std::str::FromStr;
 use model::{IfName, Mac, Mtu, NodeId};
 use serde::Serialize;
 
-use crate::Netns;
+use crate::{Netns, Vxlan};
 
 /// Where a device is and what it is called there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,13 +86,14 @@ impl Link {
         match &self.kind {
             LinkKind::Bridge => None,
             LinkKind::Veth { port, .. } => port.master.as_ref(),
+            LinkKind::Vxlan(vxlan) => vxlan.master.as_ref(),
         }
     }
 
     pub fn peer(&self) -> Option<&Peer> {
         match &self.kind {
-            LinkKind::Bridge => None,
             LinkKind::Veth { peer, .. } => peer.as_ref(),
+            LinkKind::Bridge | LinkKind::Vxlan(_) => None,
         }
     }
 }
@@ -107,6 +109,8 @@ pub enum LinkKind {
         port: PortFlags,
         peer: Option<Peer>,
     },
+    /// One for each network and node.
+    Vxlan(Vxlan),
 }
 
 /// How the node's end of a pair is a bridge port.

@@ -34,4 +34,19 @@ pub struct RouteKey {
 pub struct Route {
     pub via: IpAddr,
     pub dev: IfName,
+    /// The address that the node's own packets on this route come from, where not the kernel's
+    /// choice: one of the node's own.
+    pub source: Option<IpAddr>,
+    /// Whether `via` is reached by the device alone, in whatever prefix it lies.
+    pub onlink: bool,
+}
+
+impl Route {
+    /// The device that the route with this key leads to.
+    pub fn link(&self, key: &RouteKey) -> LinkKey {
+        LinkKey {
+            netns: key.netns.clone(),
+            name: self.dev.clone(),
+        }
+    }
 }

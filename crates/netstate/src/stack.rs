@@ -14,6 +14,9 @@ pub struct Stack {
     pub addresses: Vec<StackAddress>,
     pub routes: Vec<StackRoute>,
     pub neighbours: Vec<StackNeighbour>,
+    /// Forwarding entries of VXLAN devices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fdb: Vec<StackFdb>,
     pub sockets: Vec<StackSocket>,
     /// Every hooked chain of every table, foreign ones included.
     pub chains: Vec<StackChain>,
@@ -66,7 +69,18 @@ pub struct StackDevice {
     pub hairpin: bool,
     /// The device at the other end of a pair, or under a stacked one.
     pub peer: Option<StackPeer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vxlan: Option<StackVxlan>,
     pub alias: Option<String>,
+}
+
+/// What a VXLAN device sends and takes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct StackVxlan {
+    /// 0 where each packet says its own (`external`, ip-link(8)).
+    pub vni: u32,
+    pub local: Option<IpAddr>,
+    pub port: u16,
 }
 
 /// Where the other end of a device is.
@@ -112,6 +126,16 @@ pub struct StackNeighbour {
     pub address: IpAddr,
     pub mac: Option<String>,
     /// `reachable`, `stale`, …
+    pub state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct StackFdb {
+    pub device: String,
+    /// `None` for the entry of what no other leads.
+    pub mac: Option<String>,
+    pub remote: IpAddr,
+    /// `permanent`, or as that of a neighbour.
     pub state: String,
 }
 

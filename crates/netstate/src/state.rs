@@ -1,9 +1,14 @@
 //! The kernel state: everything of ours that a kernel holds, or should hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use model::Mac;
 
 use crate::nft::{Chain, ChainKey, Datum, ElementKey, NftFamily, SetKey, SetSpec};
-use crate::{AddressKey, Alias, Link, LinkKey, Route, RouteKey, SysctlKey};
+use crate::{
+    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Route, RouteKey, SysctlKey,
+};
 
 /// Sorted maps from the key of each object to its value, so that a difference of states is a
 /// difference of maps. A state may be the whole node's or one endpoint's part.
@@ -18,6 +23,11 @@ pub struct KernelState {
     pub addresses: BTreeSet<AddressKey>,
     /// Devices that are, or must be, up. They are never taken down, only removed.
     pub up: BTreeSet<LinkKey>,
+    /// Permanent entries on our VXLAN devices.
+    pub neighbours: BTreeMap<NeighbourKey, Mac>,
+    /// The underlay address of the node where a MAC is.
+    pub fdb: BTreeMap<FdbKey, IpAddr>,
+    pub floods: BTreeSet<FloodKey>,
     pub routes: BTreeMap<RouteKey, Route>,
     /// Our tables, and the comment that is their mark.
     pub tables: BTreeMap<NftFamily, String>,
@@ -35,6 +45,9 @@ impl KernelState {
         self.sysctls.extend(other.sysctls);
         self.addresses.extend(other.addresses);
         self.up.extend(other.up);
+        self.neighbours.extend(other.neighbours);
+        self.fdb.extend(other.fdb);
+        self.floods.extend(other.floods);
         self.routes.extend(other.routes);
         self.tables.extend(other.tables);
         self.sets.extend(other.sets);
@@ -61,6 +74,9 @@ impl KernelState {
             sysctls: pick(&self.sysctls, &other.sysctls, shared),
             addresses: pick_set(&self.addresses, &other.addresses, shared),
             up: pick_set(&self.up, &other.up, shared),
+            neighbours: pick(&self.neighbours, &other.neighbours, shared),
+            fdb: pick(&self.fdb, &other.fdb, shared),
+            floods: pick_set(&self.floods, &other.floods, shared),
             routes: pick(&self.routes, &other.routes, shared),
             tables: pick(&self.tables, &other.tables, shared),
             sets: pick(&self.sets, &other.sets, shared),

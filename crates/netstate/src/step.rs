@@ -6,7 +6,10 @@ use model::{IfName, Mac, Mtu, PortRange};
 use serde::Serialize;
 
 use crate::nft::{Chain, ChainKey, Datum, ElementKey, NftFamily, Rule, SetKey, SetSpec};
-use crate::{AddressKey, Alias, Link, LinkKey, Netns, Route, RouteKey, SysctlKey};
+use crate::{
+    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Netns, Route, RouteKey,
+    SysctlKey,
+};
 
 /// One change. Its `Display` is the command line that does the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,14 @@ pub enum Step {
     SetSysctl(SysctlKey, String),
     AddAddress(AddressKey),
     DelAddress(AddressKey),
+    /// Adds a neighbour or replaces the one with its key, also one that is not permanent.
+    AddNeighbour(NeighbourKey, Mac),
+    DelNeighbour(NeighbourKey),
+    /// Adds a forwarding entry or leads the one with its key elsewhere.
+    AddFdb(FdbKey, IpAddr),
+    DelFdb(FdbKey),
+    AddFlood(FloodKey),
+    DelFlood(FloodKey),
     /// Adds a route or replaces the one with its key.
     SetRoute(RouteKey, Route),
     DelRoute(RouteKey),
@@ -119,10 +130,10 @@ impl Step {
                     .collect()
             }
             Self::AddAddress(key) => vec![Object::Link(key.link.clone())],
-            Self::SetRoute(key, route) => vec![Object::Link(LinkKey {
-                netns: key.netns.clone(),
-                name: route.dev.clone(),
-            })],
+            Self::AddNeighbour(key, _) => vec![Object::Link(key.link())],
+            Self::AddFdb(key, _) => vec![Object::Link(key.link())],
+            Self::AddFlood(key) => vec![Object::Link(key.link())],
+            Self::SetRoute(key, route) => vec![Object::Link(route.link(key))],
             _ => Vec::new(),
         }
     }

@@ -6,9 +6,12 @@ use model::{Family, Target};
 
 use crate::nft::text as nft_text;
 use crate::{
-    AddressKey, Link, LinkChange, LinkKey, LinkKind, Netns, NodePorts, ROUTE_PROTOCOL, RouteKey,
-    Step, SysctlKey,
+    AddressKey, Learning, Link, LinkChange, LinkKey, LinkKind, Netns, NodePorts, ROUTE_PROTOCOL,
+    Route, RouteKey, Step, SysctlKey, Vxlan,
 };
+
+/// The MAC of the entries that lead what no other entry does.
+const NO_MAC: &str = "00:00:00:00:00:00";
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,15 +30,17 @@ impl fmt::Display for Step {
             Self::SetSysctl(key, value) => set_sysctl(f, key, value),
             Self::AddAddress(key) => address(f, key, "add"),
             Self::DelAddress(key) => address(f, key, "del"),
-            Self::SetRoute(key, route) => {
-                route_head(f, key, "replace")?;
-                write!(f, " via {} dev {}", route.via, route.dev)?;
-                route_tail(f, key)
-            }
+            Self::SetRoute(key, route) => set_route(f, key, route),
             Self::DelRoute(key) => {
                 route_head(f, key, "del")?;
                 route_tail(f, key)
             }
+            Self::AddNeighbour(..)
+            | Self::DelNeighbour(_)
+            | Self::AddFdb(..)
+            | Self::DelFdb(_)
+            | Self::AddFlood(_)
+            | Self::DelFlood(_) => entry(f, self),
             Self::ForgetFlows(address) => {
                 let family = if address.is_ipv6() { " -f ipv6" } else { "" };
                 // conntrack(8) fails where there is no such connection.
@@ -123,6 +128,65 @@ fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Resu
             }
             write!(f, " && ip link set {name} addrgenmode none alias {alias}")
         }
+        LinkKind::Vxlan(vxlan) => {
+            write!(f, " mtu {mtu}")?;
+            add_vxlan(f, vxlan)?;
+            write!(f, " && ip link set {name} addrgenmode none alias {alias}")
+        }
+    }
+}
+
+fn add_vxlan(f: &mut fmt::Formatter<'_>, vxlan: &Vxlan) -> fmt::Result {
+    let Vxlan {
+        vni,
+        local,
+        port,
+        learning,
+        master,
+    } = vxlan;
+    if let Some(master) = master {
+        write!(f, " master {master}")?;
+    }
+    let learning = match learning {
+        Learning::FromPackets => "learning",
+        Learning::Never => "nolearning",
+    };
+    let checksum = match Family::of(*local) {
+        Family::Ipv4 => "udpcsum",
+        Family::Ipv6 => "noudp6zerocsumtx",
+    };
+    write!(
+        f,
+        " type vxlan id {vni} local {local} dstport {port} {learning} {checksum}"
+    )
+}
+
+/// The entries of a VXLAN device; nothing for any other step.
+fn entry(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
+    match step {
+        Step::AddNeighbour(key, mac) => write!(
+            f,
+            "ip neigh replace {} lladdr {mac} dev {} nud permanent",
+            key.address, key.dev
+        ),
+        Step::DelNeighbour(key) => write!(f, "ip neigh del {} dev {}", key.address, key.dev),
+        Step::AddFdb(key, remote) => write!(
+            f,
+            "bridge fdb replace {} dev {} dst {remote} self permanent",
+            key.mac, key.dev
+        ),
+        Step::DelFdb(key) => write!(f, "bridge fdb del {} dev {} self", key.mac, key.dev),
+        Step::AddFlood(key) => write!(
+            f,
+            "bridge fdb append {NO_MAC} dev {} dst {} self permanent",
+            key.dev, key.remote
+        ),
+        Step::DelFlood(key) => write!(
+            f,
+            "bridge fdb del {NO_MAC} dev {} dst {} self",
+            key.dev, key.remote
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -185,6 +249,24 @@ fn address(f: &mut fmt::Formatter<'_>, key: &AddressKey, verb: &str) -> fmt::Res
         write!(f, " nodad")?;
     }
     Ok(())
+}
+
+fn set_route(f: &mut fmt::Formatter<'_>, key: &RouteKey, route: &Route) -> fmt::Result {
+    let Route {
+        via,
+        dev,
+        source,
+        onlink,
+    } = route;
+    route_head(f, key, "replace")?;
+    write!(f, " via {via} dev {dev}")?;
+    if *onlink {
+        write!(f, " onlink")?;
+    }
+    if let Some(source) = source {
+        write!(f, " src {source}")?;
+    }
+    route_tail(f, key)
 }
 
 fn route_head(f: &mut fmt::Formatter<'_>, key: &RouteKey, verb: &str) -> fmt::Result {

@@ -144,6 +144,8 @@ fn default_routes(network: &Network, endpoint: &Endpoint) -> Vec<(RouteKey, Rout
         let route = Route {
             via: subnet.gateway,
             dev: endpoint.ifname.clone(),
+            source: None,
+            onlink: false,
         };
         (key, route)
     };

@@ -1,6 +1,6 @@
 //! The network stack of a namespace as one page.
 
-use netstate::stack::{Stack, StackChain, StackDevice, StackPeer, StackRoute};
+use netstate::stack::{Stack, StackChain, StackDevice, StackPeer, StackRoute, StackVxlan};
 
 use super::table::table;
 
@@ -20,6 +20,9 @@ pub fn stack(stack: &Stack) -> String {
     section("Addresses", addresses(stack));
     section("Routes", routes(&stack.routes));
     section("Neighbours", neighbours(stack));
+    if !stack.fdb.is_empty() {
+        section("VXLAN forwarding", forwarding(stack));
+    }
     section("Listening sockets", sockets(stack));
     section("Firewall chains", chains(&stack.chains));
     for rules in &stack.tables {
@@ -73,11 +76,19 @@ fn devices(devices: &[StackDevice]) -> String {
 }
 
 fn peer(device: &StackDevice) -> String {
-    match &device.peer {
-        Some(StackPeer::Here(name)) => name.clone(),
-        Some(StackPeer::Elsewhere(id)) => format!("netnsid {id}"),
-        None => "-".to_owned(),
+    match (&device.peer, &device.vxlan) {
+        (_, Some(vxlan)) => vxlan_text(vxlan),
+        (Some(StackPeer::Here(name)), None) => name.clone(),
+        (Some(StackPeer::Elsewhere(id)), None) => format!("netnsid {id}"),
+        (None, None) => "-".to_owned(),
     }
+}
+
+/// As ip(8) words it.
+fn vxlan_text(vxlan: &StackVxlan) -> String {
+    let local = vxlan.local.map(|local| format!(" local {local}"));
+    let local = local.unwrap_or_default();
+    format!("id {}{local} dstport {}", vxlan.vni, vxlan.port)
 }
 
 fn addresses(stack: &Stack) -> String {
@@ -134,6 +145,23 @@ fn neighbours(stack: &Stack) -> String {
         })
         .collect();
     filled(&["ADDRESS", "MAC", "DEVICE", "STATE"], &rows)
+}
+
+fn forwarding(stack: &Stack) -> String {
+    let rows: Vec<Vec<String>> = stack
+        .fdb
+        .iter()
+        .map(|entry| {
+            let mac = entry.mac.clone().unwrap_or_else(|| "all others".to_owned());
+            vec![
+                mac,
+                entry.remote.to_string(),
+                entry.device.clone(),
+                entry.state.clone(),
+            ]
+        })
+        .collect();
+    filled(&["MAC", "TO", "DEVICE", "STATE"], &rows)
 }
 
 fn sockets(stack: &Stack) -> String {

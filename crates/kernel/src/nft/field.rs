@@ -34,7 +34,7 @@ const IPPROTO_FRAGMENT: u8 = 44;
 const NFT_EXTHDR_F_PRESENT: u32 = 1;
 
 /// Every expression, for the way back from a source.
-const ALL: [Expr; 22] = [
+const ALL: [Expr; 24] = [
     Expr::Iifname,
     Expr::Oifname,
     Expr::EtherSaddr,
@@ -50,6 +50,8 @@ const ALL: [Expr; 22] = [
     Expr::NdTarget,
     Expr::L4proto,
     Expr::ThDport,
+    Expr::UdpDport,
+    Expr::VxlanVni,
     Expr::FragOff,
     Expr::FragExists,
     Expr::CtState,
@@ -72,7 +74,7 @@ const fn fragment(offset: u32, len: u32, flags: u32) -> Source {
     }
 }
 
-/// Header offsets: Ethernet II, RFC 791, RFC 8200, RFC 826, RFC 4861.
+/// Header offsets: Ethernet II, RFC 791, RFC 8200, RFC 826, RFC 4861, RFC 7348.
 pub fn source(expr: Expr) -> Source {
     let meta = |key| Source::Meta { key };
     let ct = |key, direction| Source::Ct { key, direction };
@@ -95,7 +97,8 @@ pub fn source(expr: Expr) -> Source {
         Expr::Icmpv6Type => payload(TRANSPORT, 0, 1),
         Expr::NdTarget => payload(TRANSPORT, 8, 16),
         Expr::L4proto => meta(META_L4PROTO),
-        Expr::ThDport => payload(TRANSPORT, 2, 2),
+        Expr::ThDport | Expr::UdpDport => payload(TRANSPORT, 2, 2),
+        Expr::VxlanVni => payload(TRANSPORT, 12, 3),
         Expr::FragOff => fragment(2, 2, 0),
         Expr::FragExists => fragment(0, 1, NFT_EXTHDR_F_PRESENT),
         Expr::CtState => ct(CT_STATE, None),
@@ -147,6 +150,8 @@ impl Network {
             | Expr::NdTarget
             | Expr::L4proto
             | Expr::ThDport
+            | Expr::UdpDport
+            | Expr::VxlanVni
             | Expr::CtState
             | Expr::CtStatus
             | Expr::CtOriginalIp6Saddr

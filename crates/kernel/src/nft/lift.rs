@@ -4,15 +4,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use model::{IfName, Prefix};
+use model::{IfName, Prefix, Vni};
 use netstate::nft::{
     CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, MatchOp, NftFamily, NftName, Right,
     Statement,
 };
 
 use super::expr::{Instruction, Slot, Source};
-use super::field::{self, META_IIFTYPE, META_NFPROTO, META_PROTOCOL, NETWORK, Network};
-use super::lower::{IFNAMSIZ, icmpv6_number, lower, state_bit};
+use super::field::{
+    self, META_IIFTYPE, META_L4PROTO, META_NFPROTO, META_PROTOCOL, NETWORK, Network,
+};
+use super::lower::{IFNAMSIZ, IPPROTO_UDP, icmpv6_number, lower, state_bit};
 
 /// The statements of a rule; `None` where it is none of ours. `leads_to_port` as in `lower`.
 pub fn lift(
@@ -70,6 +72,7 @@ struct Lifting {
     mapped: Option<(Vec<Expr>, NftName)>,
     constant: Option<Vec<u8>>,
     network: Option<Network>,
+    udp: bool,
     out: Vec<Statement>,
 }
 
@@ -142,6 +145,10 @@ impl Lifting {
             self.network = implied_network(key, data).or(self.network);
             return Some(());
         }
+        if source == (Source::Meta { key: META_L4PROTO }) && data == [IPPROTO_UDP] {
+            self.udp = true;
+            return Some(());
+        }
         let expr = self.compared(source)?;
         let (op, right) = right(expr, equal, data, mask.as_deref())?;
         if let Right::EtherType(kind) = right {
@@ -166,7 +173,11 @@ impl Lifting {
             Some(network),
         ) = (source, self.network)
         else {
-            return field::expr(source);
+            let expr = field::expr(source)?;
+            return Some(match expr {
+                Expr::ThDport if self.udp => Expr::UdpDport,
+                other => other,
+            });
         };
         match (network, offset) {
             (Network::Ip, 12) => Some(Expr::IpSaddr),
@@ -225,6 +236,8 @@ fn right(expr: Expr, equal: bool, data: &[u8], mask: Option<&[u8]>) -> Option<(M
                 Expr::Icmpv6Type => Right::Icmpv6Type(icmpv6_type(data)?),
                 Expr::FibSaddrType | Expr::FibDaddrType => Right::FibLocal,
                 Expr::L4proto => Right::ProtoIcmpv6,
+                Expr::UdpDport => Right::Port(u16::from_be_bytes(data.try_into().ok()?)),
+                Expr::VxlanVni => Right::Vni(vni(data)?),
                 Expr::FragOff => Right::FragOffZero,
                 Expr::FragExists => Right::Exists,
                 address => Right::Prefix(prefix(address, data, mask)?),
@@ -251,6 +264,11 @@ fn ifname(data: &[u8]) -> Option<Right> {
         return Some(Right::IfnameStart(text.to_owned()));
     }
     text.parse::<IfName>().ok().map(Right::Ifname)
+}
+
+fn vni(data: &[u8]) -> Option<Vni> {
+    let [high, middle, low] = *data.first_chunk()?;
+    Vni::try_from(u32::from_be_bytes([0, high, middle, low])).ok()
 }
 
 fn icmpv6_type(data: &[u8]) -> Option<Icmpv6Type> {

@@ -17,6 +17,7 @@ use super::field::{self, META_IIFTYPE, META_L4PROTO, META_NFPROTO, META_PROTOCOL
 pub const IFNAMSIZ: usize = 16;
 const ARPHRD_ETHER: u16 = 1;
 const IPPROTO_ICMPV6: u8 = 58;
+pub const IPPROTO_UDP: u8 = 17;
 /// The offset's bits beside the flags (RFC 8200 section 4.5).
 const FRAG_OFF_MASK: [u8; 2] = [0xff, 0xf8];
 /// `RTN_LOCAL` (`include/uapi/linux/rtnetlink.h`).
@@ -37,7 +38,7 @@ pub fn lower(
         leads_to_port,
         link: false,
         network: None,
-        icmpv6: false,
+        transport: None,
         out: Vec::new(),
     };
     for statement in statements {
@@ -50,10 +51,10 @@ struct Lowering<'a> {
     family: NftFamily,
     leads_to_port: &'a dyn Fn(&NftName) -> bool,
     /// What the rule has already established about a packet: that it has an Ethernet header,
-    /// its network protocol, that it is ICMPv6.
+    /// its network protocol, its transport protocol.
     link: bool,
     network: Option<Network>,
-    icmpv6: bool,
+    transport: Option<u8>,
     out: Vec<Instruction>,
 }
 
@@ -97,6 +98,9 @@ impl Lowering<'_> {
     }
 
     fn look_up(&mut self, exprs: &[Expr], set: &NftName, to: Option<Slot>) -> Option<()> {
+        if exprs.contains(&Expr::UdpDport) {
+            return None;
+        }
         self.load_all(exprs)?;
         self.out.push(Instruction::Lookup {
             from: 0,
@@ -238,10 +242,18 @@ impl Lowering<'_> {
         if let Some(network) = Network::of(expr) {
             self.require_network(expr, network);
         }
-        if expr == Expr::Icmpv6Type && !self.icmpv6 {
+        match expr {
+            Expr::Icmpv6Type => self.require_transport(IPPROTO_ICMPV6),
+            Expr::UdpDport => self.require_transport(IPPROTO_UDP),
+            _ => {}
+        }
+    }
+
+    fn require_transport(&mut self, proto: u8) {
+        if self.transport != Some(proto) {
             self.load(Source::Meta { key: META_L4PROTO }, 0);
-            self.cmp(true, &[IPPROTO_ICMPV6]);
-            self.icmpv6 = true;
+            self.cmp(true, &[proto]);
+            self.transport = Some(proto);
         }
     }
 
@@ -296,6 +308,8 @@ fn constant(expr: Expr, right: &Right) -> Option<Vec<u8>> {
             Some(network_of(*kind).ethertype().to_be_bytes().to_vec())
         }
         (Expr::Icmpv6Type, Right::Icmpv6Type(kind)) => Some(vec![icmpv6_number(*kind)]),
+        (Expr::UdpDport, Right::Port(port)) => Some(port.to_be_bytes().to_vec()),
+        (Expr::VxlanVni, Right::Vni(vni)) => Some(vni.number().to_be_bytes()[1..].to_vec()),
         (Expr::L4proto, Right::ProtoIcmpv6) => Some(vec![IPPROTO_ICMPV6]),
         (Expr::FragExists, Right::Exists) => Some(vec![1]),
         (Expr::FibSaddrType | Expr::FibDaddrType, Right::FibLocal) => {

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use model::{IfName, Mac, Mtu};
 use netstate::{Alias, Link, LinkKind, Peer};
 
-use super::{CREATE, EXCL, REQUEST};
+use super::{CREATE, EXCL, REQUEST, vxlan};
 use crate::netlink::Message;
 
 /// `VETH_INFO_PEER` (`include/uapi/linux/veth.h`).
@@ -108,12 +108,7 @@ pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<M
             finish.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
         }
         LinkKind::Veth { peer, .. } => {
-            // A bridge port speaks for nobody: no link-local address, no reports of its own.
-            finish.nest(libc::IFLA_AF_SPEC, |families| {
-                families.nest(libc::AF_INET6 as u16, |ipv6| {
-                    ipv6.attr(INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
-                });
-            });
+            speak_for_nobody(&mut finish);
             create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
             create.nest(libc::IFLA_LINKINFO, |info| {
                 info.attr(libc::IFLA_INFO_KIND, b"veth");
@@ -122,8 +117,25 @@ pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<M
                 }
             });
         }
+        LinkKind::Vxlan(vxlan) => {
+            speak_for_nobody(&mut finish);
+            create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
+            create.nest(libc::IFLA_LINKINFO, |info| {
+                info.attr(libc::IFLA_INFO_KIND, b"vxlan");
+                info.nest(libc::IFLA_INFO_DATA, |data| vxlan::put(data, vxlan));
+            });
+        }
     }
     vec![create, finish]
+}
+
+/// Frames pass it, and it has none of its own: no link-local address, no reports.
+fn speak_for_nobody(message: &mut Message) {
+    message.nest(libc::IFLA_AF_SPEC, |families| {
+        families.nest(libc::AF_INET6 as u16, |ipv6| {
+            ipv6.attr(INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
+        });
+    });
 }
 
 fn add_peer(data: &mut Message, peer: &Peer, refers: &Refers<'_>) {

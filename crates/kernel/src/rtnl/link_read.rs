@@ -3,6 +3,7 @@
 use model::{IfName, Mac};
 
 use super::link::BRPORT_MODE;
+use super::vxlan::VxlanInfo;
 use crate::netlink::{Attrs, read_u32};
 
 /// Bytes of `struct ifinfomsg`.
@@ -29,6 +30,7 @@ pub struct LinkInfo {
     pub alias: Option<String>,
     pub kind: Option<String>,
     pub hairpin: bool,
+    pub vxlan: Option<VxlanInfo>,
     pub accepts_ra: bool,
     pub forwards_ipv6: bool,
 }
@@ -42,6 +44,7 @@ impl LinkInfo {
         let info = attrs.nested(libc::IFLA_LINKINFO);
         let port = info.nested(libc::IFLA_INFO_SLAVE_DATA);
         let is_bridge_port = info.text(libc::IFLA_INFO_SLAVE_KIND) == Some("bridge");
+        let is_vxlan = info.text(libc::IFLA_INFO_KIND) == Some("vxlan");
         let conf = attrs
             .nested(libc::IFLA_AF_SPEC)
             .nested(libc::AF_INET6 as u16)
@@ -64,6 +67,7 @@ impl LinkInfo {
             alias: attrs.text(libc::IFLA_IFALIAS).map(str::to_owned),
             kind: info.text(libc::IFLA_INFO_KIND).map(str::to_owned),
             hairpin: is_bridge_port && port.get(BRPORT_MODE) == Some(&[1]),
+            vxlan: VxlanInfo::read(info.nested(libc::IFLA_INFO_DATA)).filter(|_| is_vxlan),
             accepts_ra: conf_value(conf, CONF_ACCEPT_RA) == Some(1),
             forwards_ipv6: conf_value(conf, CONF_FORWARDING).is_some_and(|value| value != 0),
         })

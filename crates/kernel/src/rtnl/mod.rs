@@ -1,11 +1,14 @@
 //! rtnetlink messages (rtnetlink(7), `include/uapi/linux/{rtnetlink,if_link,if_addr}.h`): devices,
-//! addresses, routes and neighbours, built and read. Sends nothing: `namespace` holds the sockets.
+//! addresses, routes, neighbours and forwarding entries, built and read. Sends nothing:
+//! `namespace` holds the sockets.
 
 pub mod address;
+pub mod fdb;
 pub mod link;
 pub mod link_read;
 pub mod neighbour;
 pub mod route;
+mod vxlan;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -55,6 +58,7 @@ mod tests {
             let _ = link::read_nsid(libc::RTM_NEWNSID, &bytes);
             let _ = address::AddressInfo::read(libc::RTM_NEWADDR, &bytes);
             let _ = route::RouteInfo::read(libc::RTM_NEWROUTE, &bytes);
+            let _ = fdb::FdbInfo::read(libc::RTM_NEWNEIGH, &bytes);
             let _ = neighbour::NeighbourInfo::read(libc::RTM_NEWNEIGH, &bytes);
         }
     }

@@ -10,6 +10,9 @@ use crate::netlink::{Attrs, Message, read_u32};
 
 /// Bytes of `struct rtmsg`.
 const HEADER: usize = 12;
+/// Where `rtm_flags` is in it, and one of them (`include/uapi/linux/rtnetlink.h`).
+const FLAGS: usize = 8;
+const RTNH_F_ONLINK: u32 = 4;
 
 /// `struct rtmsg` of the main table: family, destination bits, source bits, TOS, table,
 /// protocol, scope, type, flags.
@@ -41,12 +44,18 @@ fn put_key(message: &mut Message, key: &RouteKey) {
 }
 
 pub fn set(key: &RouteKey, route: &Route, index: u32) -> Message {
-    let header = header(key, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST);
+    let mut header = header(key, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST);
+    if route.onlink {
+        header[FLAGS..].copy_from_slice(&RTNH_F_ONLINK.to_ne_bytes());
+    }
     let mut message = Message::new(libc::RTM_NEWROUTE, REQUEST | CREATE | REPLACE, &header);
     put_key(&mut message, key);
     message
         .attr(libc::RTA_GATEWAY, &address_bytes(route.via))
         .attr(libc::RTA_OIF, &index.to_ne_bytes());
+    if let Some(source) = route.source {
+        message.attr(libc::RTA_PREFSRC, &address_bytes(source));
+    }
     message
 }
 
@@ -78,6 +87,7 @@ pub struct RouteInfo {
     /// `None` for a multipath route or one that leads nowhere.
     pub index: Option<u32>,
     pub source: Option<IpAddr>,
+    pub onlink: bool,
 }
 
 impl RouteInfo {
@@ -111,6 +121,7 @@ impl RouteInfo {
             via: gateway(attrs),
             index: attrs.get(libc::RTA_OIF).and_then(read_u32),
             source: attrs.get(libc::RTA_PREFSRC).and_then(read_address),
+            onlink: read_u32(payload.get(FLAGS..)?)? & RTNH_F_ONLINK != 0,
         })
     }
 

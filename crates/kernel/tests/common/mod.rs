@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+pub mod overlay;
+
 use std::collections::BTreeSet;
 
 use kernel::{Kernel, Report};
@@ -44,7 +46,7 @@ pub fn bridge_key() -> LinkKey {
     LinkKey::on_node(ifname(BRIDGE))
 }
 
-fn address(link: LinkKey, text: &str) -> AddressKey {
+pub fn address(link: LinkKey, text: &str) -> AddressKey {
     let (address, len) = text.split_once('/').unwrap();
     AddressKey {
         link,
@@ -103,7 +105,13 @@ pub fn endpoint(number: usize) -> KernelState {
         };
         let via = via.parse().unwrap();
         let dev = eth0.name.clone();
-        state.routes.insert(key, Route { via, dev });
+        let route = Route {
+            via,
+            dev,
+            source: None,
+            onlink: false,
+        };
+        state.routes.insert(key, route);
     }
     state
 }

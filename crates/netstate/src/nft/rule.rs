@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use model::{IfName, Prefix};
+use model::{IfName, Prefix, Vni};
 use serde::Serialize;
 
 use super::NftName;
@@ -28,6 +28,10 @@ pub enum Expr {
     NdTarget,
     L4proto,
     ThDport,
+    /// Only to be compared with a port: a set is asked by `th dport`.
+    UdpDport,
+    /// `@th,96,24`: the VNI behind a UDP header (RFC 7348 section 5).
+    VxlanVni,
     /// `frag frag-off`: the offset in an IPv6 fragment header (RFC 8200 section 4.5); no match
     /// without one.
     FragOff,
@@ -68,6 +72,9 @@ pub enum Right {
     FibLocal,
     /// `ipv6-icmp`, of `meta l4proto`.
     ProtoIcmpv6,
+    /// Of `udp dport`.
+    Port(u16),
+    Vni(Vni),
     /// `0`, of `frag frag-off`.
     FragOffZero,
     /// `exists`, of `exthdr frag`.

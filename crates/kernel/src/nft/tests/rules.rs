@@ -61,7 +61,7 @@ fn dnat(family: NatFamily, key: &[Expr], map: &str) -> Statement {
 /// Rules that nft prints as they are, each on its own, in a family.
 pub fn of_family(family: NftFamily) -> Vec<Vec<Statement>> {
     match family {
-        Inet => [inet_rules(), rules_of_both()].concat(),
+        Inet => [inet_rules(), vxlan_rules(), rules_of_both()].concat(),
         Bridge => [bridge_rules(), rules_of_both()].concat(),
     }
 }
@@ -115,6 +115,37 @@ fn inet_rules() -> Vec<Vec<Statement>> {
     ]
 }
 
+/// Packets of VXLAN, from nodes and from others.
+fn vxlan_rules() -> Vec<Vec<Statement>> {
+    use Expr::{Ip6Saddr, IpDaddr, IpSaddr, UdpDport, VxlanVni};
+    let vni = |number: u32| Right::Vni(number.try_into().unwrap());
+    let none_of = |left: Expr, set: &str| matches(&[left], MatchOp::Ne, Right::Set(set.into()));
+    let port = || is(UdpDport, Right::Port(4789));
+    vec![
+        vec![port(), goto("next")],
+        vec![is_not(UdpDport, Right::Port(53)), COUNTER],
+        vec![is(IpDaddr, host("10.0.0.1")), port(), COUNTER, DROP],
+        vec![port(), within(&[IpDaddr], "prefixes4"), COUNTER, DROP],
+        vec![is(VxlanVni, vni(1)), COUNTER],
+        vec![is_not(VxlanVni, vni(0xff_ffff)), COUNTER],
+        vec![is(VxlanVni, vni(42)), none_of(IpSaddr, "prefixes4"), DROP],
+        vec![is(VxlanVni, vni(42)), none_of(Ip6Saddr, "prefixes6"), DROP],
+        vec![
+            port(),
+            is(VxlanVni, vni(0x12_3456)),
+            none_of(IpSaddr, "prefixes4"),
+            COUNTER,
+            DROP,
+        ],
+        vec![
+            port(),
+            is(VxlanVni, vni(256)),
+            none_of(Ip6Saddr, "prefixes6"),
+        ],
+        vec![is(Ip6Saddr, host("::1")), is(VxlanVni, vni(7)), port()],
+    ]
+}
+
 fn bridge_rules() -> Vec<Vec<Statement>> {
     use Expr::{
         ArpSaddrEther, ArpSaddrIp, EtherSaddr, EtherType as Type, Iifname, IpSaddr, NdTarget,
@@ -161,6 +192,7 @@ fn rules_of_both() -> Vec<Vec<Statement>> {
         vec![is_not(Expr::L4proto, Right::ProtoIcmpv6), ACCEPT],
         vec![is_not(Expr::FragOff, Right::FragOffZero), ACCEPT],
         vec![is(Expr::FragExists, Right::Exists), COUNTER, DROP],
+        vec![is(Expr::UdpDport, Right::Port(4789)), DROP],
         vec![
             is(Ip6Saddr, host("::1")),
             is(Expr::FragExists, Right::Exists),

@@ -79,6 +79,8 @@ fn expr(expr: Expr) -> &'static str {
         Expr::NdTarget => "@th,64,128",
         Expr::L4proto => "meta l4proto",
         Expr::ThDport => "th dport",
+        Expr::UdpDport => "udp dport",
+        Expr::VxlanVni => "@th,96,24",
         Expr::FragOff => "frag frag-off",
         Expr::FragExists => "exthdr frag",
         Expr::CtState => "ct state",
@@ -125,6 +127,8 @@ fn right_side(right: &Right, op: MatchOp) -> String {
         Right::CtStatus(CtStatus::Dnat) => "dnat".to_owned(),
         Right::FibLocal => "local".to_owned(),
         Right::ProtoIcmpv6 => "ipv6-icmp".to_owned(),
+        Right::Port(port) => port.to_string(),
+        Right::Vni(vni) => format!("0x{:x}", vni.number()),
         Right::FragOffZero => "0".to_owned(),
         Right::Exists => "exists".to_owned(),
     }

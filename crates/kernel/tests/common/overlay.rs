@@ -1,0 +1,161 @@
+//! Two nodes joined by an underlay, and what each of them needs to reach the other.
+
+use std::net::IpAddr;
+
+use kernel::Kernel;
+use model::{Family, Mac};
+use netstate::{
+    FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, NeighbourKey, Netns, Route,
+    RouteKey, Vxlan, diff,
+};
+use testnet::{Node, in_netns};
+
+use super::{BRIDGE, address, alias, apply, bridge_key, build, ifname};
+
+pub const DEV: &str = "pv-42";
+/// The namespace of the second node.
+const OTHER: &str = "other";
+
+/// Makes the second node and the wire between both, with addresses of both families.
+pub fn underlay(node: &Node) {
+    node.sh(
+        "ip netns add other; ip -n other link set lo up
+         ip link add u0 type veth peer name u0 netns other
+         ip link set u0 up; ip -n other link set u0 up
+         ip addr add 192.0.2.1/24 dev u0; ip -n other addr add 192.0.2.2/24 dev u0
+         ip addr add 2001:db8::1/64 dev u0 nodad; ip -n other addr add 2001:db8::2/64 dev u0 nodad",
+    );
+}
+
+pub fn vtep(family: Family, node: u8) -> IpAddr {
+    match family {
+        Family::Ipv4 => format!("192.0.2.{node}"),
+        Family::Ipv6 => format!("2001:db8::{node}"),
+    }
+    .parse()
+    .unwrap()
+}
+
+/// Of a node's VXLAN device.
+pub fn mac(node: u8) -> Mac {
+    Mac::ours([10, 50, 0, node])
+}
+
+pub fn dev_key() -> LinkKey {
+    LinkKey::on_node(ifname(DEV))
+}
+
+pub fn vxlan(state: &mut KernelState) -> &mut Vxlan {
+    match &mut state.links.get_mut(&dev_key()).unwrap().kind {
+        LinkKind::Vxlan(vxlan) => vxlan,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A bridge with addresses, and a VXLAN device beside it or in it.
+fn devices(family: Family, node: u8, stretched: bool) -> KernelState {
+    let mut state = KernelState::default();
+    let mtu = match family {
+        Family::Ipv4 => 1450,
+        Family::Ipv6 => 1430,
+    };
+    let bridge = Link {
+        mac: Mac::ours([10, 50, 1, node]),
+        mtu: mtu.try_into().unwrap(),
+        alias: alias("network web"),
+        kind: LinkKind::Bridge,
+    };
+    let kind = LinkKind::Vxlan(Vxlan {
+        vni: 42.try_into().unwrap(),
+        local: vtep(family, node),
+        port: 4789,
+        learning: Learning::Never,
+        master: stretched.then(|| ifname(BRIDGE)),
+    });
+    let device = Link {
+        mac: mac(node),
+        mtu: mtu.try_into().unwrap(),
+        alias: alias("overlay web"),
+        kind,
+    };
+    state.links.insert(bridge_key(), bridge);
+    state.links.insert(dev_key(), device);
+    state.up.extend([bridge_key(), dev_key()]);
+    state
+}
+
+/// Packets for the other node's subnets are routed to it: no broadcast ever leaves.
+pub fn routed(family: Family, node: u8) -> KernelState {
+    let other = 3 - node;
+    let mut state = devices(family, node, false);
+    for (subnet, via, source) in [
+        (
+            format!("10.50.{other}.0/24"),
+            format!("10.50.{other}.0"),
+            format!("10.50.{node}.1"),
+        ),
+        (
+            format!("fd50:{other}::/64"),
+            format!("fd50:{other}::"),
+            format!("fd50:{node}::1"),
+        ),
+    ] {
+        let bits = if subnet.contains(':') { 64 } else { 24 };
+        let own = address(bridge_key(), &format!("{source}/{bits}"));
+        state.addresses.insert(own);
+        let key = RouteKey {
+            netns: Netns::Node,
+            destination: subnet.parse().unwrap(),
+            metric: 100,
+        };
+        let address: IpAddr = via.parse().unwrap();
+        let route = Route {
+            via: address,
+            dev: ifname(DEV),
+            source: Some(source.parse().unwrap()),
+            onlink: true,
+        };
+        state.routes.insert(key, route);
+        let dev = ifname(DEV);
+        state
+            .neighbours
+            .insert(NeighbourKey { dev, address }, mac(other));
+    }
+    let key = FdbKey {
+        dev: ifname(DEV),
+        mac: mac(other),
+    };
+    state.fdb.insert(key, vtep(family, other));
+    state
+}
+
+/// One Ethernet over both nodes: what no entry leads is copied to the other.
+pub fn stretched(family: Family, node: u8) -> KernelState {
+    let mut state = devices(family, node, true);
+    for text in [format!("10.60.0.{node}/24"), format!("fd60::{node}/64")] {
+        state.addresses.insert(address(bridge_key(), &text));
+    }
+    let flood = FloodKey {
+        dev: ifname(DEV),
+        remote: vtep(family, 3 - node),
+    };
+    state.floods.insert(flood);
+    state
+}
+
+/// Makes each node from its plan alone.
+pub fn join(here: &KernelState, there: &KernelState) {
+    let make = |state| build(&mut Kernel::open().unwrap(), state);
+    make(here);
+    in_netns(OTHER, || make(there));
+}
+
+pub fn part(here: &KernelState, there: &KernelState) {
+    let unmake = |state| {
+        let plan = diff(state, &KernelState::default());
+        let report = apply(&mut Kernel::open().unwrap(), &plan);
+        assert!(report.is_success(), "{report:?}");
+    };
+    unmake(here);
+    in_netns(OTHER, || unmake(there));
+}
