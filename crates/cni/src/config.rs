@@ -10,7 +10,7 @@ mod network;
 mod ports;
 mod runtime;
 
-use model::{EndpointName, ListName, NetworkName};
+use model::{EndpointName, ListName, NetworkName, NetworkWish};
 use serde_json::Value;
 
 use crate::failure::CniError;
@@ -20,7 +20,6 @@ use crate::version::SpecVersion;
 use crate::wishes::Asked;
 
 pub use error::ConfigError;
-pub use network::NetworkSpec;
 pub use ports::{Ports, PublishPolicy};
 
 /// The longest configuration read, in bytes: room for 65535 port mappings, one by one.
@@ -32,7 +31,7 @@ pub struct Config {
     pub version: SpecVersion,
     /// The `name` of the network list.
     pub list_name: ListName,
-    pub network: NetworkSpec,
+    pub network: NetworkWish,
     pub ports: Ports,
     /// What `runtimeConfig` asks for. See `Wishes`.
     pub runtime_asked: Asked,

@@ -17,8 +17,8 @@ mod wishes;
 pub use args::{Args, ArgsError};
 pub use call::{Call, CallError, Verb};
 pub use config::{
-    Attachment, CONFIG_BYTES_MAX, Config, ConfigError, NetworkSpec, Ports, PublishPolicy, Subject,
-    parse_config, parse_subject,
+    Attachment, CONFIG_BYTES_MAX, Config, ConfigError, Ports, PublishPolicy, Subject, parse_config,
+    parse_subject,
 };
 pub use failure::{CniError, Code, Failure};
 pub use fields::{FieldPath, Shown};

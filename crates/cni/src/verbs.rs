@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cni::{
-    Attachment, Call, CallError, CniError, Config, Dns, NetworkSpec, PublishPolicy, Verb, Wishes,
-    parse_config, parse_subject,
+    Attachment, Call, CallError, CniError, Config, Dns, PublishPolicy, Verb, Wishes, parse_config,
+    parse_subject,
 };
 use engine::{
     AttachRequest, Change, DetachRequest, Detachee, EndpointStatus, Engine, EngineError,
-    ErrorClass, Known, Mode, NetnsAfter, NetnsBefore, NetworkChoice, NetworkWish, Settings,
+    ErrorClass, Known, Mode, NetnsAfter, NetnsBefore, NetworkChoice, Settings,
 };
 use model::{CniAttachment, ContainerId, EndpointName, Family, IfName, Publish, Target};
 
@@ -29,7 +29,7 @@ pub fn add(call: &Call, stdin: &[u8]) -> Result<String, Refusal> {
     let (container, ifname) = attachment(call)?;
     let engine = engine()?;
     let request = AttachRequest {
-        network: NetworkChoice::OrCreate(wish(&config.network)),
+        network: NetworkChoice::OrCreate(config.network.clone()),
         target: target(call)?,
         cni: Some(CniAttachment {
             container: container.clone(),
@@ -129,7 +129,7 @@ pub fn gc(stdin: &[u8]) -> Result<String, Refusal> {
 pub fn status(stdin: &[u8]) -> Result<String, Refusal> {
     let config = parse_config(stdin)?;
     config.version.check_verb(Verb::Status)?;
-    let ready = engine()?.check_ready(&wish(&config.network));
+    let ready = engine()?.check_ready(&config.network);
     ready.map(|()| String::new()).map_err(Refusal::NotReady)
 }
 
@@ -172,18 +172,6 @@ fn missing(call: &Call) -> CallError {
 /// The namespace as the runtime spells it: later plugins compare texts.
 fn sandbox() -> Option<String> {
     env::var("CNI_NETNS").ok()
-}
-
-fn wish(spec: &NetworkSpec) -> NetworkWish {
-    NetworkWish {
-        name: spec.name.clone(),
-        subnets: spec.subnets.clone(),
-        gateways: spec.gateways.clone(),
-        ranges: spec.ranges.clone(),
-        bridge: spec.bridge.clone(),
-        mtu: spec.mtu,
-        reach: spec.reach,
-    }
 }
 
 /// Which loopback addresses a port lands on depends on the network's families.

@@ -5,7 +5,7 @@ use model::{Endpoint, Mtu, NetnsId, NetnsOrigin, Network, Target};
 use netstate::{KernelState, Plan, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
 
-use crate::session::{Session, endpoint_view, mtu_now};
+use crate::session::{Session, endpoint_view};
 use crate::{AttachRequest, Change, EndpointStatus, Engine, EngineError, Mode, NetnsBefore};
 
 impl Engine {
@@ -156,13 +156,14 @@ impl Session<'_> {
                 if self.mode == Mode::Apply {
                     self.reconcile_rest()?;
                 }
-                mtu_now(network, &facts)
+                self.network_view(network, &facts)?.mtu
             }
         };
         Ok(NetworkView {
             network: network.clone(),
             mtu,
             endpoints: Vec::new(),
+            overlay: None,
         })
     }
 

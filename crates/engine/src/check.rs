@@ -1,12 +1,12 @@
 //! Whether an endpoint, or the node for the next one, is as it should be. Changes nothing.
 
-use model::{ContainerId, IfName, NetworkName};
+use model::{ContainerId, IfName, NetworkName, NetworkWish};
 use netstate::{Interest, Pair, diff};
 use plan::{View, desired, only_owned};
 use store::EndpointLife;
 
 use crate::session::{Session, check_tables};
-use crate::{EndpointStatus, Engine, EngineError, Mode, NetworkWish};
+use crate::{EndpointStatus, Engine, EngineError, Mode};
 
 /// An endpoint compared with the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]

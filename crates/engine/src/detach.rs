@@ -198,6 +198,7 @@ impl Session<'_> {
                 // An MTU is nothing that a removal looks at.
                 mtu: Mtu::ETHERNET,
                 endpoints: Vec::new(),
+                overlay: None,
             };
             let view = EndpointView {
                 endpoint: endpoint.clone(),

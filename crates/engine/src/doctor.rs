@@ -155,6 +155,7 @@ fn rehearse() -> Result<usize, EngineError> {
         networks: vec![NetworkView {
             mtu: model::Mtu::ETHERNET,
             endpoints: vec![endpoint],
+            overlay: None,
             network,
         }],
         ra_uplinks: Vec::new(),

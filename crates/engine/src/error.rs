@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use kernel::{ErrorKind, KernelError};
 use model::{
-    AddressRange, ContainerId, IfName, NetworkName, NodeId, ParseError, Prefix, Publish, Target,
+    AddressRange, ContainerId, IfName, NetworkName, NodeId, NodeName, ParseError, Prefix, Publish,
+    Target,
 };
 use netstate::Step;
 use store::StoreError;
@@ -25,6 +26,16 @@ pub enum EngineError {
     NetworkDiffers {
         name: NetworkName,
         other: Difference,
+    },
+    #[error("the cluster has no node {0}")]
+    NotAMember(NodeName),
+    #[error(
+        "node {node} has no device with its underlay address {}",
+        addresses.first().map_or("(none given)".to_owned(), ToString::to_string)
+    )]
+    UnderlayMissing {
+        node: NodeName,
+        addresses: Vec<IpAddr>,
     },
     #[error("network {name} still has {endpoints} endpoint(s); detach them first")]
     NetworkInUse { name: NetworkName, endpoints: u32 },
@@ -219,6 +230,8 @@ impl EngineError {
             Self::NetworkMissing(_)
             | Self::EndpointMissing { .. }
             | Self::NetnsGone(_)
+            | Self::NotAMember(_)
+            | Self::UnderlayMissing { .. }
             | Self::ContainerMissing { .. } => ErrorClass::Missing,
             Self::NetworkExists(_)
             | Self::NetworkDiffers { .. }

@@ -1,11 +1,11 @@
 //! What there is: networks, endpoints, and any namespace's network stack.
 
-use model::{Endpoint, Mtu, MtuSetting, Network, NetworkName, Reach, Target};
+use model::{Endpoint, Mtu, MtuSetting, Network, NetworkName, NodeId, Reach, Target};
 use netstate::stack::Stack;
 use serde::Serialize;
-use store::EndpointLife;
+use store::{EndpointLife, Membership};
 
-use crate::session::mtu_now;
+use crate::overlay::network_view;
 use crate::{Engine, EngineError};
 
 /// A network as people and machines read it.
@@ -69,14 +69,13 @@ impl Engine {
             let attached = endpoints
                 .into_iter()
                 .filter(|e| e.life == EndpointLife::Attached);
-            let fallback = match network.mtu {
-                MtuSetting::Fixed(mtu) => mtu,
-                MtuSetting::Auto => Mtu::ETHERNET,
+            let mtu_now = match (network.mtu, &facts) {
+                (MtuSetting::Fixed(mtu), _) => mtu,
+                (MtuSetting::Auto, Some(facts)) => network_view(&records, &network, facts)?.mtu,
+                (MtuSetting::Auto, None) => Mtu::ETHERNET,
             };
             all.push(NetworkStatus {
-                mtu_now: facts
-                    .as_ref()
-                    .map_or(fallback, |facts| mtu_now(&network, facts)),
+                mtu_now,
                 endpoints: attached.map(|record| record.endpoint).collect(),
                 network,
             });
@@ -110,6 +109,22 @@ impl Engine {
             endpoints.into_iter().map(status).collect::<Vec<_>>()
         };
         Ok(self.networks()?.into_iter().flat_map(of).collect())
+    }
+
+    /// The cluster as this node last knew it; `None` for a node on its own.
+    ///
+    /// # Errors
+    /// Records that can't be read.
+    pub fn membership(&self) -> Result<Option<Membership>, EngineError> {
+        Ok(self.records()?.membership()?)
+    }
+
+    /// The identity of the node's records.
+    ///
+    /// # Errors
+    /// Records that can't be read.
+    pub fn node_id(&self) -> Result<NodeId, EngineError> {
+        Ok(self.records()?.node_id())
     }
 
     /// The network stack of a target, or of the node.

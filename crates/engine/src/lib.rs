@@ -17,6 +17,7 @@ mod error;
 mod fault;
 mod inspect;
 mod network;
+mod overlay;
 mod ports;
 mod reconcile;
 mod rehearsal;
@@ -29,9 +30,10 @@ pub use check::Checked;
 pub use doctor::{Check, Health};
 pub use error::{EngineError, ErrorClass, Failure, Failures, Holder, PortHolder};
 pub use inspect::{EndpointStatus, NetworkStatus};
+pub use overlay::{Adopted, RefusedNetwork};
 pub use reconcile::{Known, Reconciled, Released, Why};
 pub use request::{
     AttachRequest, DetachRequest, Detachee, Difference, NetnsAfter, NetnsBefore, NetworkChoice,
-    NetworkWish, NewNetwork, SubnetChoice, TakeOver,
+    NewNetwork, SubnetChoice, TakeOver,
 };
 pub use session::{Engine, Settings};

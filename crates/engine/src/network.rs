@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use model::{AddressRange, IfName, Network, NetworkName, Prefix, Subnet};
+use model::{AddressRange, IfName, Network, NetworkKind, NetworkName, Prefix, Subnet};
 use netstate::{Interest, KernelState, NodeFacts, Plan, ROUTE_PROTOCOL, diff};
-use plan::{NetworkView, View, bridge_name, desired, only_owned};
+use plan::{View, bridge_name, desired, only_owned};
 use store::{NetworkLife, NetworkRecord};
 
-use crate::session::{Session, check_tables, mtu_now};
+use crate::request::{difference, wished};
+use crate::session::{Session, check_tables};
 use crate::{Change, Engine, EngineError, Holder, Mode, NetworkChoice, NewNetwork, SubnetChoice};
 
 impl Engine {
@@ -62,7 +63,7 @@ impl Session<'_> {
         let wish = match (self.network(choice.name()), choice) {
             (Ok(network), NetworkChoice::Existing(_)) => return Ok((network, None)),
             (Ok(network), NetworkChoice::OrCreate(wish)) => {
-                return match wish.difference(&network) {
+                return match difference(wish, &network) {
                     None => Ok((network, None)),
                     Some(other) => Err(EngineError::NetworkDiffers {
                         name: network.name,
@@ -73,7 +74,7 @@ impl Session<'_> {
             (Err(EngineError::NetworkMissing(_)), NetworkChoice::OrCreate(wish)) => wish,
             (Err(error), _) => return Err(error),
         };
-        let (network, plan) = self.create_network(&wish.to_new())?;
+        let (network, plan) = self.create_network(&wished(wish))?;
         Ok((network, Some(plan)))
     }
 
@@ -141,6 +142,7 @@ impl Session<'_> {
         Ok(Network {
             id,
             name: request.name.clone(),
+            kind: NetworkKind::Bridge,
             bridge: named.unwrap_or_else(|| bridge_name(&request.name, id)),
             mtu: request.mtu,
             reach: request.reach,
@@ -150,7 +152,10 @@ impl Session<'_> {
 
     /// The prefixes that a new network must not overlap: other networks', and what foreign
     /// addresses and routes hold. Default routes hold nothing.
-    fn taken(&mut self, facts: &NodeFacts) -> Result<Vec<(Prefix, Holder)>, EngineError> {
+    pub(crate) fn taken(
+        &mut self,
+        facts: &NodeFacts,
+    ) -> Result<Vec<(Prefix, Holder)>, EngineError> {
         let mut taken = Vec::new();
         let mut bridges = Vec::new();
         for record in self.records.networks()? {
@@ -168,7 +173,11 @@ impl Session<'_> {
         Ok(taken)
     }
 
-    fn check_bridge(&mut self, network: &Network, facts: &NodeFacts) -> Result<(), EngineError> {
+    pub(crate) fn check_bridge(
+        &mut self,
+        network: &Network,
+        facts: &NodeFacts,
+    ) -> Result<(), EngineError> {
         let bridge = &network.bridge;
         if bridge.as_str().starts_with(plan::PORT_START) {
             return Err(EngineError::BridgeReserved(bridge.clone()));
@@ -189,7 +198,8 @@ impl Session<'_> {
 
     /// What the network adds to the node's state, and what is missing of the other networks'.
     fn plan_network(&mut self, network: &Network, facts: &NodeFacts) -> Result<Plan, EngineError> {
-        let mut view = with_network(self.view_without(network, facts)?, network, facts);
+        let mut view = self.view_without(network, facts)?;
+        view.networks.push(self.network_view(network, facts)?);
         for network in &mut view.networks {
             network.endpoints.clear();
         }
@@ -200,7 +210,8 @@ impl Session<'_> {
 
     fn plan_removal(&mut self, network: &Network, facts: &NodeFacts) -> Result<Plan, EngineError> {
         let without = self.view_without(network, facts)?;
-        let with = with_network(without.clone(), network, facts);
+        let mut with = without.clone();
+        with.networks.push(self.network_view(network, facts)?);
         let gone = desired(&with).without(&desired(&without));
         let observed = self.observe_node(&with, &gone)?;
         Ok(diff(&observed.within(&gone), &KernelState::default()))
@@ -240,15 +251,6 @@ impl Session<'_> {
             let _ = self.records.delete_network(network.id);
         }
     }
-}
-
-fn with_network(mut view: View, network: &Network, facts: &NodeFacts) -> View {
-    view.networks.push(NetworkView {
-        network: network.clone(),
-        mtu: mtu_now(network, facts),
-        endpoints: Vec::new(),
-    });
-    view
 }
 
 /// Each prefix with the gateway that is in it. A gateway outside all of them is refused.

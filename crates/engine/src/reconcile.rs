@@ -112,7 +112,10 @@ impl Session<'_> {
         self.reconcile(None).map(|_| ())
     }
 
-    fn reconcile(&mut self, known: Option<&Known>) -> Result<Change<Reconciled>, EngineError> {
+    pub(crate) fn reconcile(
+        &mut self,
+        known: Option<&Known>,
+    ) -> Result<Change<Reconciled>, EngineError> {
         let records = self.records.endpoints()?;
         let doomed = self.doomed(&records, known)?;
         let (plan, failures) = self.converge(&records, &doomed)?;

@@ -16,6 +16,7 @@ pub(crate) fn network() -> Result<Network, EngineError> {
     Ok(Network {
         id: NetworkId(1),
         name: "rehearsal".parse()?,
+        kind: model::NetworkKind::Bridge,
         bridge: "pn-rehearsal".parse()?,
         mtu: MtuSetting::Auto,
         reach: Reach::Outside,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use model::{
     AddressRange, CniAttachment, ContainerId, EndpointName, IfName, Mac, MtuSetting, Network,
-    NetworkName, Prefix, Publish, Reach, Target,
+    NetworkName, NetworkWish, Prefix, Publish, Reach, Target,
 };
 
 /// A network to create.
@@ -32,88 +32,59 @@ pub enum SubnetChoice {
     PickBoth,
 }
 
-/// A network as a configuration describes it. What it leaves open, a network that is there
-/// already has decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkWish {
-    pub name: NetworkName,
-    /// None: those that the network has; for a new one, a free private IPv4 prefix.
-    pub subnets: Vec<Prefix>,
-    pub gateways: Vec<IpAddr>,
-    pub ranges: Vec<AddressRange>,
-    pub bridge: Option<IfName>,
-    pub mtu: Option<MtuSetting>,
-    pub reach: Option<Reach>,
+/// The network to create where there is none.
+pub(crate) fn wished(wish: &NetworkWish) -> NewNetwork {
+    NewNetwork {
+        name: wish.name.clone(),
+        subnets: match wish.subnets.as_slice() {
+            [] => SubnetChoice::PickIpv4,
+            given => SubnetChoice::Given(given.to_vec()),
+        },
+        gateways: wish.gateways.clone(),
+        ranges: wish.ranges.clone(),
+        bridge: wish.bridge.clone(),
+        mtu: wish.mtu.unwrap_or(MtuSetting::Auto),
+        reach: wish.reach.unwrap_or(Reach::Outside),
+    }
 }
 
-impl NetworkWish {
-    /// A wish for a network of this name, whatever it is like.
-    pub fn named(name: NetworkName) -> Self {
-        Self {
-            name,
-            subnets: Vec::new(),
-            gateways: Vec::new(),
-            ranges: Vec::new(),
-            bridge: None,
-            mtu: None,
-            reach: None,
-        }
-    }
-
-    /// The network to create where there is none.
-    pub fn to_new(&self) -> NewNetwork {
-        NewNetwork {
-            name: self.name.clone(),
-            subnets: match self.subnets.as_slice() {
-                [] => SubnetChoice::PickIpv4,
-                given => SubnetChoice::Given(given.to_vec()),
-            },
-            gateways: self.gateways.clone(),
-            ranges: self.ranges.clone(),
-            bridge: self.bridge.clone(),
-            mtu: self.mtu.unwrap_or(MtuSetting::Auto),
-            reach: self.reach.unwrap_or(Reach::Outside),
-        }
-    }
-
-    /// What a network that is there has otherwise than wished.
-    pub(crate) fn difference(&self, network: &Network) -> Option<Difference> {
-        let subnets = network.subnets.iter();
-        let mut prefixes: Vec<Prefix> = subnets.clone().map(|s| s.prefix).collect();
-        let mut wished = self.subnets.clone();
-        prefixes.sort();
-        wished.sort();
-        let gateways: Vec<IpAddr> = subnets.clone().map(|s| s.gateway).collect();
-        let ranges: Vec<AddressRange> = subnets.filter_map(|s| s.range).collect();
-        let differs = [
-            (
-                Difference::Subnets,
-                !wished.is_empty() && wished != prefixes,
-            ),
-            (
-                Difference::Gateways,
-                !self.gateways.iter().all(|g| gateways.contains(g)),
-            ),
-            (
-                Difference::Ranges,
-                !self.ranges.iter().all(|r| ranges.contains(r)),
-            ),
-            (
-                Difference::Bridge,
-                self.bridge.as_ref().is_some_and(|b| *b != network.bridge),
-            ),
-            (
-                Difference::Mtu,
-                self.mtu.is_some_and(|mtu| mtu != network.mtu),
-            ),
-            (
-                Difference::Reach,
-                self.reach.is_some_and(|reach| reach != network.reach),
-            ),
-        ];
-        let mut differs = differs.into_iter().filter(|(_, differs)| *differs);
-        differs.next().map(|(what, _)| what)
-    }
+/// What a network that is there has otherwise than wished.
+pub(crate) fn difference(wish: &NetworkWish, network: &Network) -> Option<Difference> {
+    let subnets = network.subnets.iter();
+    let mut prefixes: Vec<Prefix> = subnets.clone().map(|s| s.prefix).collect();
+    let mut wished = wish.subnets.clone();
+    prefixes.sort();
+    wished.sort();
+    let gateways: Vec<IpAddr> = subnets.clone().map(|s| s.gateway).collect();
+    let ranges: Vec<AddressRange> = subnets.filter_map(|s| s.range).collect();
+    let differs = [
+        (
+            Difference::Subnets,
+            !wished.is_empty() && wished != prefixes,
+        ),
+        (
+            Difference::Gateways,
+            !wish.gateways.iter().all(|g| gateways.contains(g)),
+        ),
+        (
+            Difference::Ranges,
+            !wish.ranges.iter().all(|r| ranges.contains(r)),
+        ),
+        (
+            Difference::Bridge,
+            wish.bridge.as_ref().is_some_and(|b| *b != network.bridge),
+        ),
+        (
+            Difference::Mtu,
+            wish.mtu.is_some_and(|mtu| mtu != network.mtu),
+        ),
+        (
+            Difference::Reach,
+            wish.reach.is_some_and(|reach| reach != network.reach),
+        ),
+    ];
+    let mut differs = differs.into_iter().filter(|(_, differs)| *differs);
+    differs.next().map(|(what, _)| what)
 }
 
 /// What of a network is not as somebody wished.

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kernel::Kernel;
-use model::{EndpointId, Mtu, MtuSetting, Network, NodeId};
+use model::{EndpointId, Network, NodeId};
 use netstate::{Alias, KernelState, NodeFacts, Plan};
 use plan::{EndpointView, NetworkView, View};
 use store::{EndpointLife, EndpointRecord, NetworkLife, NodeLock, OpenMode, Records};
 
 use crate::fault::CrashPoints;
+use crate::overlay::network_view;
 use crate::{EngineError, Failure, Failures, Mode};
 
 /// What a call depends on besides records and kernel.
@@ -180,9 +181,8 @@ impl Session<'_> {
                 .into_iter()
                 .filter(|e| e.life == EndpointLife::Attached);
             networks.push(NetworkView {
-                mtu: mtu_now(&record.network, facts),
                 endpoints: attached.map(endpoint_view).collect(),
-                network: record.network,
+                ..self.network_view(&record.network, facts)?
             });
         }
         Ok(View {
@@ -190,6 +190,15 @@ impl Session<'_> {
             networks,
             ra_uplinks: facts.ra_uplinks.clone(),
         })
+    }
+
+    /// A network as it is today, without its endpoints.
+    pub(crate) fn network_view(
+        &self,
+        network: &Network,
+        facts: &NodeFacts,
+    ) -> Result<NetworkView, EngineError> {
+        network_view(&self.records, network, facts)
     }
 
     /// Applies a plan, or in a dry run does nothing.
@@ -227,13 +236,6 @@ pub(crate) fn endpoint_view(record: EndpointRecord) -> EndpointView {
     EndpointView {
         endpoint: record.endpoint,
         origin: record.origin,
-    }
-}
-
-pub(crate) fn mtu_now(network: &Network, facts: &NodeFacts) -> Mtu {
-    match network.mtu {
-        MtuSetting::Fixed(mtu) => mtu,
-        MtuSetting::Auto => facts.default_mtu,
     }
 }
 

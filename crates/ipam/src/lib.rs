@@ -5,7 +5,9 @@
 //! claims; `engine` brings both together.
 
 mod address;
+mod node_subnet;
 mod pool;
 
 pub use address::{COOL_DOWN_SECS, next_free};
+pub use node_subnet::{free_slot, node_subnet, slot_of, slots};
 pub use pool::{PoolError, free_prefix, free_ula};

@@ -22,7 +22,7 @@ pub use error::ParseError;
 pub use mac::Mac;
 pub use mtu::{Mtu, MtuSetting};
 pub use name::{ContainerId, EndpointName, IfName, ListName, NetworkName, NodeName};
-pub use network::{Network, NetworkId, Reach, Subnet};
+pub use network::{Network, NetworkId, NetworkKind, NetworkWish, Reach, Subnet};
 pub use node::{BootId, NetnsId, NodeId};
 pub use overlay::{Backend, Cluster, ClusterNode, Overlay, OverlayPrefix, Vni};
 pub use port::{HostBind, PortRange, Proto, Publish};

@@ -21,6 +21,16 @@ pub enum Reach {
     Internal,
 }
 
+/// How far a network goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkKind {
+    /// On one node.
+    Bridge,
+    /// Over many nodes: its subnets are this node's part, the cluster knows the rest.
+    Overlay,
+}
+
 /// A prefix of a network and the node's own address in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subnet {
@@ -109,11 +119,29 @@ fn next(address: IpAddr) -> IpAddr {
 pub struct Network {
     pub id: NetworkId,
     pub name: NetworkName,
+    pub kind: NetworkKind,
     pub bridge: IfName,
     pub mtu: MtuSetting,
     pub reach: Reach,
     /// One or two: at most one a family, IPv4 first.
     pub subnets: Vec<Subnet>,
+}
+
+/// A network as a configuration describes it. What it leaves open, a network that is there
+/// already has decided, and a new one gets by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkWish {
+    pub name: NetworkName,
+    /// At most one a family. None: those that the network has; for a new one, a free private IPv4
+    /// prefix.
+    pub subnets: Vec<Prefix>,
+    /// At most one for each subnet.
+    pub gateways: Vec<IpAddr>,
+    /// At most one for each subnet.
+    pub ranges: Vec<AddressRange>,
+    pub bridge: Option<IfName>,
+    pub mtu: Option<MtuSetting>,
+    pub reach: Option<Reach>,
 }
 
 impl Network {

@@ -1,5 +1,5 @@
-//! The firewall's two tables: declarations and rules. They are the same on every node; what a
-//! network or an endpoint adds are elements.
+//! The firewall's two tables: declarations and rules. What a network or an endpoint adds are
+//! elements; only how networks cross to other nodes decides of some rules.
 //!
 //! `inet pontoon` translates published ports, hides containers behind the node, and keeps
 //! networks apart. `bridge pontoon` guards each port: a container sends what it is, and nothing
@@ -10,7 +10,7 @@ mod guard;
 mod node;
 mod rules;
 
-use model::NodeId;
+use model::{NodeId, Vni};
 use netstate::nft::{ChainKey, DatumType, ElementKey, Item, NftFamily, NftName, SetKey, SetSpec};
 use netstate::{Alias, KernelState};
 
@@ -34,6 +34,13 @@ pub(crate) struct Names {
     /// Prefixes with the bridge they are behind.
     pub inside4: &'static str,
     pub inside6: &'static str,
+    /// Other nodes' subnets with the bridge whose network they are of, where packets cross as they
+    /// are.
+    pub remote4: &'static str,
+    pub remote6: &'static str,
+    /// Other nodes' addresses in the underlay, where packets cross in VXLAN.
+    pub vteps4: &'static str,
+    pub vteps6: &'static str,
     /// The node's IPv6 address on each bridge.
     pub gateway6: &'static str,
     /// Published ports at any address of the node, at one address, and ranges that keep their
@@ -58,6 +65,10 @@ pub(crate) const NAMES: Names = Names {
     local: "local",
     inside4: "inside4",
     inside6: "inside6",
+    remote4: "remote4",
+    remote6: "remote6",
+    vteps4: "vteps4",
+    vteps6: "vteps6",
     gateway6: "gateway6",
     ports4: "ports4",
     ports6: "ports6",
@@ -71,8 +82,17 @@ pub(crate) const NAMES: Names = Names {
     targets6: "targets6",
 };
 
+/// How the networks of a node cross to other nodes, as far as rules depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Crossing {
+    /// Of the networks that cross in VXLAN, ascending.
+    pub vnis: Vec<Vni>,
+    /// Whether some cross as they are.
+    pub routed: bool,
+}
+
 /// Both tables, without elements, marked as this node's.
-pub fn ruleset(node: NodeId) -> KernelState {
+pub fn ruleset(node: NodeId, crossing: &Crossing) -> KernelState {
     let mut state = KernelState::default();
     let mark = Alias {
         node,
@@ -85,7 +105,7 @@ pub fn ruleset(node: NodeId) -> KernelState {
         let name = NftName::from(name);
         state.sets.insert(SetKey { family, name }, spec);
     }
-    let inet = node::chains()
+    let inet = node::chains(crossing)
         .into_iter()
         .map(|chain| (NftFamily::Inet, chain));
     let bridge = guard::chains()
@@ -135,6 +155,10 @@ fn declarations() -> Vec<(NftFamily, &'static str, SetSpec)> {
         (NAMES.local, hash(&[Ifname, Mac], &[])),
         (NAMES.inside4, interval(&[Ip4, Ifname], &[])),
         (NAMES.inside6, interval(&[Ip6, Ifname], &[])),
+        (NAMES.remote4, interval(&[Ip4, Ifname], &[])),
+        (NAMES.remote6, interval(&[Ip6, Ifname], &[])),
+        (NAMES.vteps4, hash(&[Ip4], &[])),
+        (NAMES.vteps6, hash(&[Ip6], &[])),
         (NAMES.gateway6, hash(&[Ifname], &[Ip6])),
         (NAMES.ports4, hash(&[Proto, Port], &[Ip4, Port])),
         (NAMES.ports6, hash(&[Proto, Port], &[Ip6, Port])),

@@ -1,9 +1,11 @@
 //! What a node knows, and the kernel state that follows from it.
 
-use model::{Endpoint, Family, IfName, Mtu, NetnsOrigin, Network, NodeId, Reach};
+use model::{Backend, Endpoint, Family, IfName, Mtu, NetnsOrigin, Network, NodeId, Reach, Vni};
 use netstate::{KernelState, Netns, SysctlKey};
 
-use crate::{endpoint_part, network_part, ruleset};
+use crate::firewall::Crossing;
+use crate::overlay::OverlayView;
+use crate::{endpoint_part, network_part, overlay_part, ruleset};
 
 /// Everything the state of a node's kernel depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,9 @@ pub struct NetworkView {
     pub network: Network,
     pub mtu: Mtu,
     pub endpoints: Vec<EndpointView>,
+    /// What leads to other nodes; `None` for a network on this node alone, and where only an
+    /// endpoint's part is asked for.
+    pub overlay: Option<OverlayView>,
 }
 
 /// An endpoint, and where its namespace came from.
@@ -35,9 +40,10 @@ pub fn desired(view: &View) -> KernelState {
     if view.networks.is_empty() {
         return state;
     }
-    state.extend(ruleset(view.node));
+    state.extend(ruleset(view.node, &crossing(view)));
     for network in &view.networks {
         state.extend(network_part(view.node, network));
+        state.extend(overlay_part(view.node, network));
         for endpoint in &network.endpoints {
             state.extend(endpoint_part(view.node, network, endpoint));
         }
@@ -46,10 +52,22 @@ pub fn desired(view: &View) -> KernelState {
     state
 }
 
-/// A node forwards the families that some network reaches the outside with.
+fn crossing(view: &View) -> Crossing {
+    let overlays = || view.networks.iter().filter_map(|n| n.overlay.as_ref());
+    let in_vxlan = overlays().filter(|overlay| overlay.backend == Backend::Vxlan);
+    let mut vnis: Vec<Vni> = in_vxlan.map(|overlay| overlay.vni).collect();
+    vnis.sort();
+    Crossing {
+        vnis,
+        routed: overlays().any(|overlay| overlay.backend == Backend::Routed),
+    }
+}
+
+/// A node forwards the families that some network reaches the outside or other nodes with.
 fn forwarding(view: &View) -> Vec<(SysctlKey, String)> {
     let open = |family: Family| {
-        let reaches = |n: &NetworkView| n.network.reach == Reach::Outside;
+        let reaches =
+            |n: &NetworkView| n.network.reach == Reach::Outside || n.overlay.is_some();
         let mut networks = view.networks.iter().filter(|n| reaches(n));
         networks.any(|n| n.network.subnet(family).is_some())
     };

@@ -6,11 +6,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use model::{
-    Endpoint, EndpointId, Mac, Mtu, NetnsOrigin, Network, NetworkId, NodeId, Publish, Reach,
-    Subnet, Target,
+    Backend, Endpoint, EndpointId, Family, Mac, Mtu, NetnsOrigin, Network, NetworkId, NetworkKind,
+    NodeId, OverlayPrefix, Publish, Reach, Subnet, Target,
 };
 use netstate::{KernelState, Plan, Step, diff};
-use plan::{EndpointView, NetworkView, View, bridge_name, desired, endpoint_part, port_name};
+use plan::{
+    EndpointView, NetworkView, OverlayView, Peer, View, bridge_name, desired, endpoint_part,
+    port_name,
+};
 
 fn network(id: u32, name: &str, prefixes: &[&str], reach: Reach) -> NetworkView {
     let subnets = prefixes
@@ -20,8 +23,10 @@ fn network(id: u32, name: &str, prefixes: &[&str], reach: Reach) -> NetworkView 
     NetworkView {
         mtu: Mtu::ETHERNET,
         endpoints: Vec::new(),
+        overlay: None,
         network: Network {
             id: NetworkId(id),
+            kind: NetworkKind::Bridge,
             bridge: bridge_name(&name, NetworkId(id)),
             name,
             mtu: "auto".parse().unwrap(),
@@ -169,6 +174,79 @@ fn one_more_endpoint_is_elements_and_never_a_rule() {
         &web.endpoints[0],
     );
     assert_eq!(added, diff(&KernelState::default(), &part).steps);
+}
+
+const V4_PEERS: [&[&str]; 2] = [&["192.0.2.2"], &["192.0.2.3"]];
+const BOTH_PEERS: [&[&str]; 2] = [&["192.0.2.2", "2001:db8::2"], &["192.0.2.3", "2001:db8::3"]];
+
+/// Node 1 of three, with 10.50.1.0/24 and fd00:50:0:1::/64.
+fn overlay(backend: Backend, local: &str, peers: [&[&str]; 2]) -> NetworkView {
+    let prefixes = ["10.50.1.0/24", "fd00:50:0:1::/64"];
+    let mut view = network(1, "web", &prefixes, Reach::Outside);
+    view.network.kind = NetworkKind::Overlay;
+    let peer = |(n, underlay): (usize, &[&str])| Peer {
+        node: format!("n{n}").parse().unwrap(),
+        underlay: underlay.iter().map(|a| a.parse().unwrap()).collect(),
+        subnets: [format!("10.50.{n}.0/24"), format!("fd00:50:0:{n}::/64")]
+            .map(|subnet| subnet.parse().unwrap())
+            .into(),
+    };
+    view.mtu = Mtu::try_from(1450).unwrap();
+    view.overlay = Some(OverlayView {
+        backend,
+        vni: "4096".parse().unwrap(),
+        local: local.parse().unwrap(),
+        prefixes: ["10.50.0.0/16", "fd00:50::/48"]
+            .map(|whole| OverlayPrefix::new(whole.parse().unwrap(), None).unwrap())
+            .into(),
+        uplinks: Family::BOTH
+            .map(|family| (family, "up0".parse().unwrap()))
+            .into(),
+        peers: (2..).zip(peers).map(peer).collect(),
+    });
+    view
+}
+
+/// The steps that lead to other nodes: without the bridge, the sets and the rules for all.
+fn beyond_the_bridge(overlay: NetworkView) -> Plan {
+    let alone = NetworkView {
+        overlay: None,
+        ..overlay.clone()
+    };
+    diff(&desired(&view(vec![alone])), &desired(&view(vec![overlay])))
+}
+
+#[test]
+fn vxlan_leads_to_the_other_nodes() {
+    let v4 = overlay(Backend::Vxlan, "192.0.2.1", V4_PEERS);
+    assert_golden("vxlan.txt", &beyond_the_bridge(v4));
+    let peers: [&[&str]; 2] = [&["2001:db8::2"], &["2001:db8::3"]];
+    let v6 = overlay(Backend::Vxlan, "2001:db8::1", peers);
+    assert_golden("vxlan_ipv6_underlay.txt", &beyond_the_bridge(v6));
+}
+
+#[test]
+fn routes_lead_to_the_other_nodes() {
+    let both = overlay(Backend::Routed, "192.0.2.1", BOTH_PEERS);
+    assert_golden("routed.txt", &beyond_the_bridge(both));
+}
+
+#[test]
+fn a_node_more_is_entries_and_never_a_rule() {
+    for backend in [Backend::Vxlan, Backend::Routed] {
+        let three = overlay(backend, "192.0.2.1", V4_PEERS);
+        let mut two = three.clone();
+        two.overlay.as_mut().unwrap().peers.pop();
+        let (two, three) = (desired(&view(vec![two])), desired(&view(vec![three])));
+        for plan in [diff(&two, &three), diff(&three, &two)] {
+            let rules = |step: &&Step| {
+                let element = matches!(step, Step::AddElement(..) | Step::DelElement(_));
+                step.is_nft() && !element
+            };
+            assert_eq!(plan.steps.iter().filter(rules).count(), 0, "{plan}");
+            assert!(!plan.is_empty());
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use model::{Family, HostBind, Reach};
+use model::{Family, HostBind, NetworkKind, Reach};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::record::UnknownWord;
@@ -117,6 +117,28 @@ impl FromSql for ReachWord {
         match value.as_str()? {
             "outside" => Ok(Self(Reach::Outside)),
             "internal" => Ok(Self(Reach::Internal)),
+            other => Err(FromSqlError::Other(Box::new(UnknownWord(other.to_owned())))),
+        }
+    }
+}
+
+/// A `NetworkKind` as text.
+pub(crate) struct KindWord(pub NetworkKind);
+
+impl ToSql for KindWord {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            NetworkKind::Bridge => "bridge".into(),
+            NetworkKind::Overlay => "overlay".into(),
+        })
+    }
+}
+
+impl FromSql for KindWord {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "bridge" => Ok(Self(NetworkKind::Bridge)),
+            "overlay" => Ok(Self(NetworkKind::Overlay)),
             other => Err(FromSqlError::Other(Box::new(UnknownWord(other.to_owned())))),
         }
     }

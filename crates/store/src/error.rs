@@ -33,6 +33,8 @@ pub enum Damage {
     /// The values of a network don't fit together.
     #[error(transparent)]
     Network(#[from] ParseError),
+    #[error("what is known of the cluster can't be read: {0}")]
+    Cluster(serde_json::Error),
     #[error("it is a database of something else")]
     Foreign,
 }
@@ -75,6 +77,9 @@ pub enum StoreError {
     Corrupt { path: PathBuf, source: Damage },
     #[error("SQLite refused a statement on {}", path.display())]
     Statement { path: PathBuf, source: Cause },
+
+    #[error("what is known of the cluster can't be written down: {0}")]
+    Cluster(serde_json::Error),
 
     #[error("there is already a network {name}")]
     NetworkNameTaken { name: NetworkName },

@@ -8,10 +8,12 @@
 
 mod address;
 mod attachment;
+pub mod cluster;
 mod column;
 mod endpoint;
 mod error;
 mod lock;
+mod membership;
 mod network;
 mod open;
 mod publish;
@@ -23,6 +25,7 @@ mod records;
 pub use address::{HeldAddress, Hold, Resting, TAKEN_PAGE};
 pub use error::{Cause, Damage, StoreError};
 pub use lock::{Holder, NodeLock};
+pub use membership::Membership;
 pub use open::OpenMode;
 pub use record::{
     EndpointLife, EndpointRecord, NetworkLife, NetworkRecord, Owner, PortOwner, Unfinished,

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use model::{AddressRange, Family, IfName, Network, NetworkId, NetworkName, Subnet};
 use rusqlite::{Row, named_params};
 
-use crate::column::{Bytes16, Parsed, ReachWord, family_number};
+use crate::column::{Bytes16, KindWord, Parsed, ReachWord, family_number};
 use crate::{Damage, Durability, NetworkLife, NetworkRecord, Records, StoreError};
 
-const ALL: &str = "SELECT id, name, bridge, mtu, reach, life FROM network ORDER BY id";
-const BY_ID: &str = "SELECT id, name, bridge, mtu, reach, life FROM network WHERE id = ?1";
-const BY_NAME: &str = "SELECT id, name, bridge, mtu, reach, life FROM network WHERE name = ?1";
+const ALL: &str = "SELECT id, name, bridge, mtu, reach, life, kind FROM network ORDER BY id";
+const BY_ID: &str = "SELECT id, name, bridge, mtu, reach, life, kind FROM network WHERE id = ?1";
+const BY_NAME: &str = "SELECT id, name, bridge, mtu, reach, life, kind FROM network WHERE name = ?1";
 const SUBNETS: &str =
     "SELECT prefix, gateway, range FROM subnet WHERE network = ?1 ORDER BY family";
 
@@ -93,11 +93,12 @@ impl Records {
             }
             records.check_unique(&network.name, &network.bridge)?;
             records.execute(
-                "INSERT INTO network (id, name, bridge, mtu, reach, life)
-                 VALUES (:id, :name, :bridge, :mtu, :reach, :life)",
+                "INSERT INTO network (id, name, kind, bridge, mtu, reach, life)
+                 VALUES (:id, :name, :kind, :bridge, :mtu, :reach, :life)",
                 named_params! {
                     ":id": network.id.0,
                     ":name": network.name.as_str(),
+                    ":kind": KindWord(network.kind),
                     ":bridge": network.bridge.as_str(),
                     ":mtu": network.mtu.to_string(),
                     ":reach": ReachWord(network.reach),
@@ -196,10 +197,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<NetworkRecord> {
     let Parsed(mtu) = row.get("mtu")?;
     let ReachWord(reach) = row.get("reach")?;
     let Parsed(life) = row.get("life")?;
+    let KindWord(kind) = row.get("kind")?;
     Ok(NetworkRecord {
         network: Network {
             id: NetworkId(row.get("id")?),
             name,
+            kind,
             bridge,
             mtu,
             reach,

@@ -43,6 +43,12 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// What makes records of version 1, 2, … those of the next.
 const UPGRADES: [&str; 1] = ["
     ALTER TABLE subnet ADD COLUMN range TEXT;
+    ALTER TABLE network ADD COLUMN kind TEXT NOT NULL DEFAULT 'bridge';
+    CREATE TABLE cluster (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        me TEXT NOT NULL,
+        known TEXT NOT NULL
+    ) STRICT;
     ALTER TABLE endpoint ADD COLUMN container TEXT;
     ALTER TABLE endpoint ADD COLUMN list TEXT;
     CREATE UNIQUE INDEX endpoint_container ON endpoint (container, ifname, network)

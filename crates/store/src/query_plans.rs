@@ -24,6 +24,7 @@ fn network(id: u32) -> NetworkRecord {
         network: Network {
             id: NetworkId(id),
             name: format!("n{id}").parse().unwrap(),
+            kind: model::NetworkKind::Bridge,
             bridge: format!("br{id}").parse().unwrap(),
             mtu: "auto".parse().unwrap(),
             reach: Reach::Outside,

@@ -14,7 +14,8 @@ CREATE TABLE network (
     bridge TEXT NOT NULL UNIQUE,
     mtu TEXT NOT NULL,
     reach TEXT NOT NULL,
-    life TEXT NOT NULL
+    life TEXT NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'bridge'
 ) STRICT;
 
 CREATE TABLE subnet (
@@ -28,6 +29,13 @@ CREATE TABLE subnet (
     last BLOB,
     PRIMARY KEY (network, family)
 ) STRICT, WITHOUT ROWID;
+
+-- The cluster as this node last knew it, a JSON document (model::Cluster), and who it is there.
+CREATE TABLE cluster (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    me TEXT NOT NULL,
+    known TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE endpoint (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

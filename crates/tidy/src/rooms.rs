@@ -18,12 +18,26 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("netstate", &["model"]),
     ("plan", &["model", "ipam", "netstate"]),
     ("store", &["model", "ipam"]),
+    ("store-etcd", &["model", "store"]),
     ("kernel", &["model", "netstate"]),
     (
         "engine",
         &["model", "ipam", "netstate", "plan", "store", "kernel"],
     ),
-    ("cli", &["model", "netstate", "engine"]),
+    ("lab", &["model", "store"]),
+    ("agent", &["model", "engine", "store", "store-etcd"]),
+    (
+        "cli",
+        &[
+            "model",
+            "netstate",
+            "engine",
+            "agent",
+            "lab",
+            "store",
+            "store-etcd",
+        ],
+    ),
     ("cni", &["model", "engine"]),
     // Off the drawing: the tests' ground, the figures, this check.
     ("testnet", &[]),
@@ -41,10 +55,14 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("nix", &["kernel", "testnet"]),
     ("rtnetlink", &["kernel"]),
     ("rusqlite", &["store"]),
-    // In `store` for flock(2) alone.
-    ("rustix", &["kernel", "store", "testnet"]),
-    // Until the agent is there.
-    ("tokio*", &[]),
+    // In `store` for flock(2) alone; in `lab` for that, mounts and signals.
+    ("rustix", &["kernel", "lab", "store", "testnet"]),
+    // In the adapter behind a blocking trait, until the agent is there.
+    ("tokio*", &["store-etcd"]),
+    ("tonic*", &["store-etcd"]),
+    ("signal-hook*", &["agent"]),
+    ("tracing", &["agent"]),
+    ("tracing-subscriber", &["cli"]),
 ];
 
 /// One crate's manifest, as far as the drawing goes.

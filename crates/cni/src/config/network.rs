@@ -1,8 +1,6 @@
 //! The network: Pontoon's own words, and those of the reference `bridge` plugin.
 
-use std::net::IpAddr;
-
-use model::{AddressRange, Family, IfName, MtuSetting, NetworkName, ParseError, Prefix, Reach};
+use model::{Family, MtuSetting, NetworkName, NetworkWish, ParseError, Reach};
 
 use crate::config::ConfigError;
 use crate::config::ipam::{Ipam, StatedSubnet, add_subnet, stated_subnet};
@@ -11,27 +9,11 @@ use crate::fields::{Field, Fields};
 /// The least MTU of an IPv6 link (RFC 8200 section 5), in bytes.
 const MTU_MIN_IPV6: u16 = 1280;
 
-/// What a configuration says about its network. What it doesn't say is `None` or empty: there an
-/// existing network is right as it is, and a new one gets Pontoon's defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkSpec {
-    pub name: NetworkName,
-    /// At most one a family, IPv4 first.
-    pub subnets: Vec<Prefix>,
-    /// At most one a family, IPv4 first, each in one of the subnets.
-    pub gateways: Vec<IpAddr>,
-    /// At most one a family, IPv4 first, each in one of the subnets.
-    pub ranges: Vec<AddressRange>,
-    pub bridge: Option<IfName>,
-    pub mtu: Option<MtuSetting>,
-    pub reach: Option<Reach>,
-}
-
 pub(crate) fn parse_network(
     top: &mut Fields,
     name: NetworkName,
     ipam: Ipam,
-) -> Result<NetworkSpec, ConfigError> {
+) -> Result<NetworkWish, ConfigError> {
     refuse_foreign_wishes(top)?;
     let reach = reach(top, &ipam)?;
     let mut subnets = subnets(top, ipam.subnets)?;
@@ -40,7 +22,7 @@ pub(crate) fn parse_network(
         route.check_family(&subnets)?;
         route.check_gateway(&subnets)?;
     }
-    Ok(NetworkSpec {
+    Ok(NetworkWish {
         name,
         bridge: top.take_word("bridge")?,
         mtu: mtu(top, &subnets)?,

@@ -2,18 +2,34 @@
 
 use std::net::Ipv6Addr;
 
+use model::Vni;
 use netstate::nft::{
     ADMIN_CHAIN, Chain, CtState, CtStatus, Expr, HookPoint, HookType, Ip6Source, NatFamily,
     NftName, Right, Rule, Rules, Statement,
 };
 
 use super::rules::{
-    ACCEPT, COUNTER, DROP, Named, RETURN, address6, base, goto, is, jump, loopback4, plain,
+    ACCEPT, COUNTER, DROP, Named, RETURN, address6, base, goto, is, is_not, jump, loopback4, plain,
     priority, rule, set,
 };
-use super::{NAMES, PORT_START};
+use super::{Crossing, NAMES, PORT_START};
+use crate::overlay::VXLAN_PORT;
 
-pub(super) fn chains() -> Vec<Named> {
+pub(super) fn chains(crossing: &Crossing) -> Vec<Named> {
+    let mut chains = everywhere(crossing);
+    if !crossing.vnis.is_empty() {
+        let input = base(
+            HookType::Filter,
+            HookPoint::Input,
+            priority::FILTER,
+            vec![rule([udp_to_vxlan(), goto("vxlan")])],
+        );
+        chains.extend([("input", input), ("vxlan", plain(vxlan(&crossing.vnis)))]);
+    }
+    chains
+}
+
+fn everywhere(crossing: &Crossing) -> Vec<Named> {
     use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
     use HookType::{Filter, Nat};
     vec![
@@ -21,7 +37,7 @@ pub(super) fn chains() -> Vec<Named> {
             "raw_prerouting",
             base(Filter, Prerouting, priority::RAW, raw_prerouting()),
         ),
-        ("from_bridge", plain(from_bridge())),
+        ("from_bridge", plain(from_bridge(crossing))),
         (
             "nat_prerouting",
             base(Nat, Prerouting, priority::DSTNAT, nat_prerouting()),
@@ -46,12 +62,17 @@ pub(super) fn chains() -> Vec<Named> {
         ),
         (
             "nat_postrouting",
-            base(Nat, Postrouting, priority::SRCNAT, nat_postrouting()),
+            base(
+                Nat,
+                Postrouting,
+                priority::SRCNAT,
+                nat_postrouting(crossing),
+            ),
         ),
         ("to_bridge", plain(to_bridge())),
         (
             "forward",
-            base(Filter, Forward, priority::FILTER, forward()),
+            base(Filter, Forward, priority::FILTER, forward(crossing)),
         ),
         ("networks", plain(networks())),
         (
@@ -79,15 +100,43 @@ fn raw_prerouting() -> Vec<Rule> {
 }
 
 /// The node's loopback addresses are for the node alone, also where `route_localnet` lets its
-/// own packets out (CVE-2020-8558).
-fn from_bridge() -> Vec<Rule> {
+/// own packets out (CVE-2020-8558). The nodes' own VXLAN ports are for nodes: what a container
+/// sends there would come from this node's address.
+fn from_bridge(crossing: &Crossing) -> Vec<Rule> {
     let drop_loopback = |expr: Expr, loopback: Right| rule([is([expr], loopback), COUNTER, DROP]);
-    vec![
+    let mut rules = vec![
         drop_loopback(Expr::IpDaddr, loopback4()),
         drop_loopback(Expr::IpSaddr, loopback4()),
         drop_loopback(Expr::Ip6Daddr, address6(Ipv6Addr::LOCALHOST)),
         drop_loopback(Expr::Ip6Saddr, address6(Ipv6Addr::LOCALHOST)),
-    ]
+    ];
+    if !crossing.vnis.is_empty() {
+        let to_nodes =
+            |expr: Expr, vteps| rule([udp_to_vxlan(), is([expr], set(vteps)), COUNTER, DROP]);
+        rules.push(to_nodes(Expr::IpDaddr, NAMES.vteps4));
+        rules.push(to_nodes(Expr::Ip6Daddr, NAMES.vteps6));
+    }
+    rules
+}
+
+/// Of a network of ours, only other nodes' addresses may send (CVE-2023-28840). Other VNIs are
+/// not ours to judge, and the underlay is no less trusted for it.
+fn vxlan(vnis: &[Vni]) -> Vec<Rule> {
+    let from_others = |vni: Vni, saddr: Expr, vteps: &str| {
+        let ours = is([Expr::VxlanVni], Right::Vni(vni));
+        rule([ours, is_not([saddr], set(vteps)), COUNTER, DROP])
+    };
+    let of = |vni: &Vni| {
+        [
+            from_others(*vni, Expr::IpSaddr, NAMES.vteps4),
+            from_others(*vni, Expr::Ip6Saddr, NAMES.vteps6),
+        ]
+    };
+    vnis.iter().flat_map(of).collect()
+}
+
+fn udp_to_vxlan() -> Statement {
+    is([Expr::UdpDport], Right::Port(VXLAN_PORT))
 }
 
 /// Translation comes before the check for martians: a frame from the wire to 127.0.0.1 must not
@@ -147,13 +196,36 @@ fn loopback_input() -> Vec<Rule> {
     vec![rule([loopback, from_bridge, back])]
 }
 
-fn nat_postrouting() -> Vec<Rule> {
-    vec![
+/// What stays in its network on the way to another node keeps its address.
+fn nat_postrouting(crossing: &Crossing) -> Vec<Rule> {
+    let mut rules = vec![
         rule([is([Expr::Oifname], set(NAMES.bridges)), goto("to_bridge")]),
         rule([
             is([Expr::Iifname], set(NAMES.bridges)),
             Statement::Masquerade,
         ]),
+    ];
+    if crossing.routed {
+        rules.splice(1..1, to_remote());
+    }
+    rules
+}
+
+/// From a bridge to the same network's subnets on other nodes.
+fn to_remote() -> [Rule; 2] {
+    let to = |daddr: Expr, remote| rule([is([daddr, Expr::Iifname], set(remote)), ACCEPT]);
+    [
+        to(Expr::IpDaddr, NAMES.remote4),
+        to(Expr::Ip6Daddr, NAMES.remote6),
+    ]
+}
+
+/// The way back.
+fn from_remote() -> [Rule; 2] {
+    let from = |saddr: Expr, remote| rule([is([saddr, Expr::Oifname], set(remote)), ACCEPT]);
+    [
+        from(Expr::IpSaddr, NAMES.remote4),
+        from(Expr::Ip6Saddr, NAMES.remote6),
     ]
 }
 
@@ -178,15 +250,19 @@ fn to_bridge() -> Vec<Rule> {
     ]
 }
 
-/// A network is open to itself: bridged packets that `br_netfilter` shows us are done after one
-/// look-up.
-fn forward() -> Vec<Rule> {
+/// A network is open to itself, over its nodes too: bridged packets that `br_netfilter` shows us
+/// are done after one look-up.
+fn forward(crossing: &Crossing) -> Vec<Rule> {
     let same = is([Expr::Iifname, Expr::Oifname], set(NAMES.bridged));
-    vec![
+    let mut rules = vec![
         rule([same, ACCEPT]),
         rule([is([Expr::Iifname], set(NAMES.bridges)), goto("networks")]),
         rule([is([Expr::Oifname], set(NAMES.bridges)), goto("networks")]),
-    ]
+    ];
+    if crossing.routed {
+        rules.splice(1..1, to_remote().into_iter().chain(from_remote()));
+    }
+    rules
 }
 
 /// What is forwarded between a network and anything else. The administrator has the first word;

@@ -318,6 +318,8 @@ const TO_VERSION_1: &str = "
     ALTER TABLE endpoint DROP COLUMN container;
     ALTER TABLE endpoint DROP COLUMN list;
     ALTER TABLE subnet DROP COLUMN range;
+    ALTER TABLE network DROP COLUMN kind;
+    DROP TABLE cluster;
     PRAGMA user_version = 1";
 
 #[test]

@@ -67,6 +67,7 @@ pub fn network(id: u32, name: &str) -> NetworkRecord {
         network: Network {
             id: NetworkId(id),
             name: word(name),
+            kind: model::NetworkKind::Bridge,
             bridge: word(&format!("br-{name}")),
             mtu: word("auto"),
             reach: Reach::Outside,

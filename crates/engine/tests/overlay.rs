@@ -1,0 +1,383 @@
+//! Overlay networks on three nodes: namespaces joined by a switch, each with records of its own.
+//! Every node is told what the cluster agreed on; what is measured is what passes between them.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use engine::{AttachRequest, Engine, Mode, NetnsBefore, NetworkChoice, Settings, TakeOver};
+use model::{Backend, Cluster, ClusterNode, MtuSetting, NodeName, Overlay, OverlayPrefix, Reach};
+use store::Membership;
+use testnet::{Netns, Node, Transport, wait_until};
+
+const NODES: usize = 3;
+const PORT: u16 = 80;
+const UNDERLAY_BOUND: Duration = Duration::from_secs(20);
+const V4: &[&str] = &["ipv4"];
+const V6: &[&str] = &["ipv6"];
+const BOTH: &[&str] = &["ipv4", "ipv6"];
+
+struct Lab {
+    node: Node,
+    cluster: Cluster,
+}
+
+/// The underlay addresses of node `n`.
+fn underlay(n: usize, families: &[&str]) -> Vec<IpAddr> {
+    let of = |family: &&str| match *family {
+        "ipv4" => format!("192.0.2.{n}"),
+        _ => format!("2001:db8::{n}"),
+    };
+    families.iter().map(|f| of(f).parse().unwrap()).collect()
+}
+
+fn overlay(name: &str, number: u8, backend: Backend) -> Overlay {
+    let whole = [format!("10.{number}.0.0/16"), format!("fd00:{number}::/48")];
+    Overlay {
+        name: name.parse().unwrap(),
+        prefixes: whole
+            .map(|whole| OverlayPrefix::new(whole.parse().unwrap(), None).unwrap())
+            .into(),
+        backend,
+        vni: (4000 + u32::from(number)).try_into().unwrap(),
+        mtu: MtuSetting::Auto,
+        reach: Reach::Outside,
+    }
+}
+
+/// Runs `visit` on a machine of its own, and comes back.
+fn elsewhere(visit: impl FnOnce() + Send) {
+    thread::scope(|scope| scope.spawn(visit).join()).unwrap();
+}
+
+impl Lab {
+    fn new(overlays: &[Overlay], families: &[&str]) -> Self {
+        let node = Node::new();
+        node.sh("ip netns add switch
+                 ip -n switch link add br0 type bridge
+                 ip -n switch link set br0 up");
+        let mut cluster = Cluster::default();
+        for overlay in overlays {
+            let name = overlay.name.clone();
+            cluster.networks.insert(name, overlay.clone());
+        }
+        for n in 1..=NODES {
+            node.sh(&format!(
+                "ip netns add n{n}
+                 ip -n n{n} link add up0 type veth peer name p{n} netns switch
+                 ip -n switch link set p{n} master br0 up
+                 ip -n n{n} link set lo up
+                 ip -n n{n} link set up0 up
+                 ip -n n{n} addr add 192.0.2.{n}/24 dev up0
+                 ip -n n{n} addr add 2001:db8::{n}/64 dev up0 nodad"
+            ));
+            let of = |whole: &OverlayPrefix| ipam::node_subnet(*whole, n as u128).unwrap();
+            let subnets = overlays.iter().map(|overlay| {
+                let subnets = overlay.prefixes.iter().map(of).collect();
+                (overlay.name.clone(), subnets)
+            });
+            let name: NodeName = format!("n{n}").parse().unwrap();
+            let member = ClusterNode {
+                name: name.clone(),
+                id: None,
+                underlay: underlay(n, families),
+                subnets: subnets.collect::<BTreeMap<_, _>>(),
+                seen_at: None,
+            };
+            cluster.nodes.insert(name, member);
+        }
+        let lab = Self { node, cluster };
+        lab.wait_for_the_underlay();
+        lab
+    }
+
+    /// A fresh link-local address is of no use to neighbour discovery for a second.
+    fn wait_for_the_underlay(&self) {
+        for (from, to) in (1..=NODES).flat_map(|a| (1..=NODES).map(move |b| (a, b))) {
+            let [address] = underlay(to, V6)[..] else {
+                unreachable!("one family, one address")
+            };
+            wait_until("the underlay carries IPv6", UNDERLAY_BOUND, || {
+                self.pings(&format!("n{from}"), address)
+            });
+        }
+    }
+
+    fn on<T: Send>(&self, n: usize, work: impl FnOnce(Engine) -> T + Send) -> T {
+        let engine = Engine::new(Settings {
+            state_dir: PathBuf::from(format!("/run/state-n{n}")),
+            now_secs: 1_800_000_000,
+            random: n as u64,
+            lock_wait: Duration::from_secs(10),
+            announce: |_| {},
+        });
+        Netns::named(&format!("n{n}")).run(|| work(engine))
+    }
+
+    fn adopt(&self, n: usize) {
+        let membership = Membership {
+            me: format!("n{n}").parse().unwrap(),
+            cluster: self.cluster.clone(),
+        };
+        let change = self.on(n, |engine| engine.adopt(&membership, Mode::Apply).unwrap());
+        let outcome = change.outcome;
+        assert!(outcome.refused.is_empty(), "{outcome:?}");
+        assert!(outcome.stranded.is_empty(), "{outcome:?}");
+    }
+
+    fn adopt_all(&self) {
+        (1..=NODES).for_each(|n| self.adopt(n));
+    }
+
+    /// Attaches a new namespace on node `n`; its addresses.
+    fn attach(&self, n: usize, network: &str, name: &str) -> Vec<IpAddr> {
+        let request = AttachRequest {
+            network: NetworkChoice::Existing(network.parse().unwrap()),
+            target: name.parse().unwrap(),
+            cni: None,
+            before: NetnsBefore::Create,
+            name: None,
+            addresses: Vec::new(),
+            mac: None,
+            ifname: None,
+            publish: Vec::new(),
+        };
+        let change = self.on(n, |engine| engine.attach(&request, Mode::Apply).unwrap());
+        change.outcome.endpoint.addresses
+    }
+
+    fn reconcile(&self, n: usize, mode: Mode) -> Vec<String> {
+        let change = self.on(n, |engine| engine.reconcile(TakeOver::No, mode).unwrap());
+        change.plan.lines()
+    }
+
+    fn assert_settled(&self) {
+        for n in 1..=NODES {
+            assert_eq!(self.reconcile(n, Mode::DryRun), [""; 0], "node {n}");
+        }
+    }
+
+    fn pings(&self, from: &str, to: IpAddr) -> bool {
+        let line = format!("ip netns exec {from} ping -n -c 1 -W 1 {to}");
+        self.node.try_sh(&line).success()
+    }
+}
+
+/// Every container reaches every other, with its own address; nodes reach them too.
+fn assert_one_network(lab: &Lab) {
+    lab.adopt_all();
+    let containers: Vec<(String, Vec<IpAddr>)> = (1..=NODES)
+        .map(|n| (format!("c{n}"), lab.attach(n, "web", &format!("c{n}"))))
+        .collect();
+    for (to, addresses) in &containers {
+        for address in addresses {
+            let at = SocketAddr::new(*address, PORT);
+            let _server = Netns::named(to).serve(Transport::Tcp, at);
+            for (from, own) in containers.iter().filter(|(from, _)| from != to) {
+                let seen = Netns::named(from).ask(Transport::Tcp, at);
+                let seen = seen.unwrap_or_else(|e| panic!("{from} to {address}: {e}"));
+                assert!(own.contains(&seen.ip()), "{from} to {at} is seen as {seen}");
+            }
+            for n in 1..=NODES {
+                assert!(lab.pings(&format!("n{n}"), *address), "n{n} to {address}");
+            }
+        }
+    }
+    lab.assert_settled();
+}
+
+#[test]
+fn three_nodes_are_one_network_over_vxlan() {
+    assert_one_network(&Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4));
+}
+
+#[test]
+fn three_nodes_are_one_network_over_vxlan_in_ipv6() {
+    assert_one_network(&Lab::new(&[overlay("web", 50, Backend::Vxlan)], V6));
+}
+
+#[test]
+fn three_nodes_are_one_network_by_routes() {
+    assert_one_network(&Lab::new(&[overlay("web", 50, Backend::Routed)], BOTH));
+}
+
+#[test]
+fn packets_fill_the_underlay_and_no_more() {
+    for (backend, families, inside) in [
+        (Backend::Vxlan, V4, 1450),
+        (Backend::Vxlan, V6, 1430),
+        (Backend::Routed, V4, 1500),
+    ] {
+        elsewhere(move || {
+            let lab = Lab::new(&[overlay("web", 50, backend)], families);
+            lab.adopt_all();
+            lab.attach(1, "web", "c1");
+            let to = lab.attach(2, "web", "c2")[0];
+            // Headers of IPv4 and ICMP are 28 bytes.
+            let ping = |bytes: u32| {
+                let size = bytes - 28;
+                let line = format!("ip netns exec c1 ping -n -M do -c 1 -W 1 -s {size} {to}");
+                lab.node.try_sh(&line).success()
+            };
+            assert!(ping(inside), "{backend} {families:?}");
+            assert!(!ping(inside + 1), "{backend} {families:?}");
+        });
+    }
+}
+
+#[test]
+fn networks_are_apart_on_all_nodes() {
+    for backend in [Backend::Vxlan, Backend::Routed] {
+        elsewhere(move || {
+            let networks = [overlay("web", 50, backend), overlay("db", 51, backend)];
+            let lab = Lab::new(&networks, BOTH);
+            lab.adopt_all();
+            lab.attach(1, "web", "web1");
+            let near = lab.attach(1, "db", "db1");
+            let far = lab.attach(2, "db", "db2");
+            for address in near.iter().chain(&far) {
+                assert!(!lab.pings("web1", *address), "{backend}: {address}");
+            }
+            for address in &far {
+                assert!(lab.pings("db1", *address), "{backend}: {address}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_node_that_leaves_is_forgotten_and_comes_back() {
+    for backend in [Backend::Vxlan, Backend::Routed] {
+        elsewhere(move || {
+            let mut lab = Lab::new(&[overlay("web", 50, backend)], BOTH);
+            lab.adopt_all();
+            lab.attach(1, "web", "c1");
+            let far = lab.attach(3, "web", "c3");
+            let name = "n3".parse().unwrap();
+            let gone = lab.cluster.nodes.remove(&name).unwrap();
+            lab.adopt(1);
+            assert!(!lab.pings("c1", far[0]), "{backend}");
+            let left = lab
+                .node
+                .sh("ip -n n1 route; ip -n n1 neigh; ip netns exec n1 bridge fdb");
+            assert!(!left.contains("10.50.3.0"), "{backend}: {left}");
+            assert!(!left.contains("192.0.2.3 self"), "{backend}: {left}");
+            lab.cluster.nodes.insert(name, gone);
+            lab.adopt(1);
+            for address in &far {
+                assert!(lab.pings("c1", *address), "{backend}: {address}");
+            }
+            lab.assert_settled();
+        });
+    }
+}
+
+#[test]
+fn a_network_that_the_cluster_drops_goes_when_nobody_is_on_it() {
+    let mut lab = Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4);
+    lab.adopt_all();
+    lab.attach(1, "web", "c1");
+    lab.cluster.networks.clear();
+    let membership = |n| Membership {
+        me: format!("n{n}").parse().unwrap(),
+        cluster: lab.cluster.clone(),
+    };
+    let adopt = |n| {
+        lab.on(n, |engine| {
+            engine.adopt(&membership(n), Mode::Apply).unwrap()
+        })
+    };
+    let web: Vec<model::NetworkName> = vec!["web".parse().unwrap()];
+    assert_eq!(adopt(1).outcome.stranded, web);
+    assert_eq!(adopt(2).outcome.removed, web);
+    assert_eq!(
+        lab.node.sh("ip -n n2 -o link | grep -c 'p[nv]-' || true"),
+        "0\n"
+    );
+    // Who is there still has the node.
+    assert!(lab.pings("c1", "10.50.1.1".parse().unwrap()));
+    lab.assert_settled();
+}
+
+#[test]
+fn what_is_deleted_comes_back() {
+    let lab = Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4);
+    lab.adopt_all();
+    lab.attach(1, "web", "c1");
+    let far = lab.attach(2, "web", "c2");
+    for breakage in [
+        "ip link del pv-4050",
+        "ip link set pv-4050 down",
+        "ip neigh flush dev pv-4050 nud permanent",
+        "bridge fdb del 02:70:00:00:00:02 dev pv-4050",
+        "bridge fdb replace 02:70:00:00:00:02 dev pv-4050 dst 192.0.2.3 self permanent",
+        "ip route del 10.50.2.0/24",
+        "nft flush ruleset",
+    ] {
+        lab.node.sh(&format!("ip netns exec n1 {breakage}"));
+        assert_ne!(lab.reconcile(1, Mode::Apply), [""; 0], "{breakage}");
+        lab.assert_settled();
+        for address in &far {
+            assert!(lab.pings("c1", *address), "{breakage}: {address}");
+        }
+    }
+}
+
+/// A device of a stranger on the underlay, with the same VNI and a node's MAC and address inside.
+const INTRUDER: &str = "
+    ip netns add stranger
+    ip -n stranger link add up0 type veth peer name px netns switch
+    ip -n switch link set px master br0 up
+    ip -n stranger link set up0 up
+    ip -n stranger addr add 192.0.2.66/24 dev up0
+    ip -n stranger link add vx type vxlan id 4050 local 192.0.2.66 remote 192.0.2.2 dstport 4789
+    ip -n stranger link set vx up address 02:70:00:00:00:01
+    ip -n stranger addr add 10.50.1.0/32 dev vx
+    ip -n stranger neigh replace 10.50.2.0 lladdr 02:70:00:00:00:02 dev vx nud permanent
+    ip -n stranger route add 10.50.2.0/24 via 10.50.2.0 dev vx onlink src 10.50.1.0";
+
+#[test]
+fn only_nodes_may_send() {
+    let lab = Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4);
+    lab.adopt_all();
+    let inside = lab.attach(2, "web", "c2")[0];
+    let dropped = || {
+        let rules = "ip netns exec n2 nft list chain inet pontoon vxlan";
+        let rules = lab.node.sh(rules);
+        let counted = rules.split("packets ").nth(1).unwrap();
+        counted.split(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(dropped(), 0);
+    lab.node.sh(INTRUDER);
+    assert!(!lab.pings("stranger", inside));
+    assert!(dropped() >= 1, "the forged packet came as far as the rule");
+    // The same packet passes where the rule is not: it is the rule that stops it.
+    lab.node
+        .sh("ip netns exec n2 nft flush chain inet pontoon vxlan");
+    lab.node.sh("ip netns exec n2 ip neigh replace 10.50.1.0 lladdr 02:70:00:00:00:01 dev pv-4050
+                 ip netns exec n2 bridge fdb replace 02:70:00:00:00:01 dev pv-4050 dst 192.0.2.66 self");
+    assert!(lab.pings("stranger", inside), "the forgery is one");
+}
+
+#[test]
+fn a_container_cannot_speak_as_its_node() {
+    let lab = Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4);
+    lab.adopt_all();
+    lab.attach(1, "web", "c1");
+    // To anybody but a node it may say what it likes, to this port too.
+    lab.node.sh("ip -n switch addr add 192.0.2.200/24 dev br0");
+    let at = |address: &str| -> SocketAddr { format!("{address}:4789").parse().unwrap() };
+    let _other = Netns::named("switch").serve(Transport::Udp, at("192.0.2.200"));
+    let c1 = Netns::named("c1");
+    c1.ask(Transport::Udp, at("192.0.2.200")).unwrap();
+    c1.assert_unreachable(Transport::Udp, at("192.0.2.2"));
+    let rules = lab
+        .node
+        .sh("ip netns exec n1 nft list chain inet pontoon from_bridge");
+    let line = rules.lines().find(|line| line.contains("vteps4")).unwrap();
+    assert!(!line.contains("packets 0 "), "{line}");
+}

@@ -1,0 +1,122 @@
+//! Records that say nothing, or too much.
+
+use model::NetworkName;
+use store::cluster::{ClusterError, ClusterStore};
+
+use crate::contract::{NOW, blue, claim, join, overlay, texts, word};
+use crate::server::Server;
+
+const ROOT: &str = "/pontoon/v1/cluster";
+
+#[test]
+fn a_record_that_says_nothing_is_named_and_the_others_count() {
+    let server = Server::start();
+    let mut store = server.etcd();
+    store.create_network(&blue()).unwrap();
+    let (a, b) = (join(&mut store, "a", 1), join(&mut store, "b", 2));
+    claim(&mut store, "blue", &a);
+    claim(&mut store, "blue", &b);
+    let long = "x".repeat(70_000);
+    for (key, value) in [
+        ("nodes/a", "{"),
+        ("nodes/c", r#"{"id":"01","underlay":["192.0.2.1"]}"#),
+        (
+            "nodes/d",
+            r#"{"id":"0000000000000001","underlay":["127.0.0.1"]}"#,
+        ),
+        ("networks/torn", r#"{"name":"torn"}"#),
+        ("networks/long", &long),
+        ("subnets/blue/10.50.9.0/24", "nobody"),
+    ] {
+        server.ctl(&["put", &format!("{ROOT}/{key}"), value]);
+    }
+    server.ctl(&["put", &format!("{ROOT}/nodes/x/y"), "no key of ours"]);
+    let snapshot = store.read().unwrap();
+    let named: Vec<&str> = snapshot
+        .unreadable
+        .iter()
+        .map(|record| record.key.strip_prefix(ROOT).unwrap())
+        .collect();
+    assert_eq!(
+        named,
+        [
+            "/networks/long",
+            "/networks/torn",
+            "/nodes/a",
+            "/nodes/c",
+            "/nodes/d",
+            "/subnets/blue/10.50.9.0/24"
+        ]
+    );
+    assert_eq!(snapshot.cluster.networks.len(), 1);
+    assert_eq!(snapshot.cluster.nodes.keys().collect::<Vec<_>>(), [&b.name]);
+
+    // What can't be read is not overwritten either, and may be removed.
+    let error = store
+        .join(&a, &["192.0.2.1".parse().unwrap()], NOW)
+        .unwrap_err();
+    assert!(matches!(error, ClusterError::Corrupt(_)), "{error}");
+    assert!(
+        error.to_string().contains("/nodes/a: not the JSON"),
+        "{error}"
+    );
+    let green = overlay("green", 1, &[("10.60.0.0/16", 24)]);
+    let error = store.create_network(&green).unwrap_err();
+    assert!(matches!(error, ClusterError::Corrupt(_)), "{error}");
+    store.remove_node(&a.name).unwrap();
+    store.remove_network(&word("torn")).unwrap();
+    store.remove_network(&word("long")).unwrap();
+    store.create_network(&green).unwrap();
+    join(&mut store, "a", 1);
+    assert_eq!(texts(&claim(&mut store, "blue", &a)), ["10.50.0.0/24"]);
+}
+
+#[test]
+fn a_node_that_says_another_has_its_subnet_is_not_believed() {
+    let server = Server::start();
+    let mut store = server.etcd();
+    store.create_network(&blue()).unwrap();
+    let (a, b) = (join(&mut store, "a", 1), join(&mut store, "b", 2));
+    claim(&mut store, "blue", &a);
+    claim(&mut store, "blue", &b);
+    let lie = format!(
+        r#"{{"id":"{}","underlay":["192.0.2.66"],"subnets":{{"blue":["10.50.0.0/24"]}}}}"#,
+        b.id
+    );
+    server.ctl(&["put", &format!("{ROOT}/nodes/b"), &lie]);
+    let snapshot = store.read().unwrap();
+    let subnets = |name| {
+        snapshot.cluster.nodes[name]
+            .subnets
+            .get(&word::<NetworkName>("blue"))
+    };
+    assert_eq!(texts(subnets(&a.name).unwrap()), ["10.50.0.0/24"]);
+    assert_eq!(subnets(&b.name), None);
+    assert!(snapshot.unreadable[0].why.contains("10.50.0.0/24 of blue"));
+    store.remove_node(&b.name).unwrap();
+    assert_eq!(store.read().unwrap().cluster.nodes.len(), 1);
+    assert!(
+        server
+            .ctl(&["get", "--prefix", &format!("{ROOT}/subnets/blue/10.50.1")])
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_node_with_more_subnets_than_a_transaction_holds_is_removed() {
+    let server = Server::start();
+    let mut store = server.etcd();
+    let a = join(&mut store, "a", 1);
+    for n in 0..=100u8 {
+        let name = format!("net{n}");
+        let prefix = format!("10.{n}.0.0/16");
+        store
+            .create_network(&overlay(&name, u32::from(n) + 1, &[(&prefix, 24)]))
+            .unwrap();
+        claim(&mut store, &name, &a);
+    }
+    store.remove_node(&a.name).unwrap();
+    let left = server.ctl(&["get", "--prefix", &format!("{ROOT}/subnets/")]);
+    assert!(left.is_empty(), "{left}");
+    assert!(store.read().unwrap().cluster.nodes.is_empty());
+}
