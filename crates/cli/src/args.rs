@@ -8,6 +8,11 @@ use model::{
     AddressRange, EndpointName, IfName, Mac, MtuSetting, NetworkName, Prefix, Publish, Target,
 };
 
+use crate::cluster::args::{
+    AgentArgs, ClusterArgs, NodeCommand, OverlayArgs, StatusArgs, TopologyArgs,
+};
+use crate::lab::LabArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done
@@ -20,8 +25,15 @@ Exit codes:
    7  busy: another process holds the node's lock
    8  the records can't be read or written
    9  the kernel refused a step; what was done of the change is taken back
-  10  a dry run of reconcile found something to do, doctor something bad, or an audit addresses
-      to free";
+  10  a dry run of reconcile found something to do, doctor or status something bad, an audit
+      addresses to free, or 'agent --once' a network that the node can't have as agreed
+  11  the cluster's store does not answer, refuses, or can't be read";
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  pontoon network create web
+  pontoon network create blue --subnet 10.9.0.0/24 --subnet fd00:9::/64
+  pontoon network create red --overlay --subnet 10.50.0.0/16 --cluster etcd:http://192.0.2.1:2379";
 
 const AUDIT_EXAMPLES: &str = "\
 Examples:
@@ -134,12 +146,25 @@ pub enum Command {
     },
     /// Check kernel, privileges, sysctls, other firewalls and the records
     Doctor,
+    /// Keep this node in a cluster: join, follow its changes, heal what is flushed or deleted
+    ///
+    /// While the store is away the node goes on with its records, and so do all other commands.
+    Agent(Box<AgentArgs>),
+    /// List, show and remove the nodes of the cluster
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Show this node, its cluster, its networks and what is wrong, on one page
+    Status(StatusArgs),
+    /// Show nodes, networks and endpoints as a tree, or for Graphviz
+    Topology(TopologyArgs),
     /// Look after addresses
     #[command(subcommand)]
     Ipam(IpamCommand),
     /// Make container runtimes use Pontoon
     #[command(subcommand)]
     Cni(CniCommand),
+    /// Make nodes of namespaces on this machine, to learn and to try
+    Lab(LabArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -236,15 +261,21 @@ pub struct CniUninstall {
 
 #[derive(Debug, Subcommand)]
 pub enum NetworkCommand {
-    /// Create a network
-    Create(NetworkCreate),
+    /// Create a network, on this node or over all nodes of a cluster
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create(Box<NetworkCreate>),
     /// List networks
     Ls,
     /// Show one network and its endpoints
     Show { name: NetworkName },
     /// Remove a network that has no endpoints
+    ///
+    /// A network of the whole cluster is removed from the cluster: this node says what endpoints
+    /// it has on it, other nodes with endpoints keep it for these until they are detached.
     Rm {
         name: NetworkName,
+        #[command(flatten)]
+        cluster: ClusterArgs,
         #[command(flatten)]
         dry: Dry,
     },
@@ -275,6 +306,8 @@ pub struct NetworkCreate {
     /// No way out of the network and none in, but from the node
     #[arg(long)]
     pub internal: bool,
+    #[command(flatten)]
+    pub overlay: OverlayArgs,
     #[command(flatten)]
     pub dry: Dry,
 }

@@ -3,16 +3,24 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use ::lab::LabError;
+use agent::AgentError;
 use anyhow::Error;
 use engine::{EngineError, ErrorClass};
 use serde::Serialize;
+use store::cluster::ClusterError;
 
+use crate::cluster::error::{CommandError, class_of_agent, class_of_store};
 use crate::install::InstallError;
+use crate::lab;
 
 /// Something was found: a dry run of reconcile has work, doctor has a complaint, an audit has
 /// addresses to free.
 pub const FOUND: u8 = 10;
 const OTHER: u8 = 1;
+/// The cluster's store, whatever it is.
+const STORE: u8 = 11;
+const STORE_HINT: &str = "without --cluster, commands go on with this node's own records";
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -30,9 +38,13 @@ struct Body {
 /// Prints an error on standard error and answers the exit code.
 pub fn report(error: &Error, json: bool) -> ExitCode {
     let class = class(error);
-    let code = class.map_or(OTHER, code);
+    let (code, hint) = match class {
+        None if is_of_cluster(error) => (STORE, Some(STORE_HINT)),
+        class => (class.map_or(OTHER, code), class.and_then(hint)),
+    };
+    // The lab's own messages say what there is.
+    let hint = hint.filter(|_| !error.is::<LabError>());
     let message = message(error);
-    let hint = class.and_then(hint);
     let mut stderr = std::io::stderr().lock();
     // Where standard error is closed, the exit code still speaks.
     let _ = if json {
@@ -59,11 +71,25 @@ fn class(error: &Error) -> Option<ErrorClass> {
             .downcast_ref::<InstallError>()
             .map(InstallError::class)
     };
-    of_engine.or_else(of_install)
+    let of_lab = || error.downcast_ref::<LabError>().map(lab::class);
+    let of_command = || error.downcast_ref().map(CommandError::class);
+    let of_agent = || error.downcast_ref().and_then(class_of_agent);
+    let of_store = || error.downcast_ref().and_then(class_of_store);
+    of_engine
+        .or_else(of_install)
+        .or_else(of_lab)
+        .or_else(of_command)
+        .or_else(of_agent)
+        .or_else(of_store)
+}
+
+/// Whether a cluster's store failed, given that the error has no class.
+fn is_of_cluster(error: &Error) -> bool {
+    error.is::<AgentError>() || error.is::<ClusterError>()
 }
 
 /// The error and what caused it, without saying anything twice.
-fn message(error: &Error) -> String {
+pub fn message(error: &Error) -> String {
     let mut text = String::new();
     for part in error.chain().map(ToString::to_string) {
         if text.is_empty() {

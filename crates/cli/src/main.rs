@@ -2,8 +2,10 @@
 //! code out; no logic of its own.
 
 mod args;
+mod cluster;
 mod exit;
 mod install;
+mod lab;
 mod print;
 mod run;
 

@@ -1,6 +1,7 @@
 //! Text and JSON on standard output.
 
 mod audit;
+mod cluster;
 mod install;
 mod network;
 mod stack;
@@ -14,11 +15,16 @@ use netstate::Plan;
 use serde::Serialize;
 
 pub use audit::audited;
+pub use cluster::{
+    STRANDED, dot, joined, node, node_removed, nodes, overlay_as_toml, overlay_created,
+    overlay_planned, overlay_removed, status, tree,
+};
 pub use install::{install_planned, installed, removal_planned, removed};
 pub use network::{
     attached, detached, endpoints, network, network_created, network_removed, networks,
 };
 pub use stack::stack;
+pub use table::table;
 
 /// How answers are printed.
 #[derive(Debug, Clone, Copy)]

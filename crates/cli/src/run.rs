@@ -16,12 +16,15 @@ use crate::args::{
     Attach, Cli, CniCommand, CniInstall, CniUninstall, Command, Common, Detach, Dry, IpamAudit,
     IpamCommand, NetworkCommand, NetworkCreate,
 };
+use crate::cluster;
 use crate::exit::FOUND;
 use crate::install::{self, Installation};
+use crate::lab;
 use crate::print::{self, Out};
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
-    let engine = engine(&cli.common)?;
+    let settings = settings(&cli.common)?;
+    let engine = Engine::new(settings.clone());
     let out = Out {
         json: cli.common.json,
     };
@@ -43,18 +46,23 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Reconcile { dry, take_over } => return reconcile(&engine, &dry, take_over, out),
         Command::Doctor => return doctor(&engine, out),
+        Command::Agent(args) => return cluster::agent(*args, settings, &cli.common),
+        Command::Node(command) => cluster::node(&engine, command, &cli.common)?,
+        Command::Status(args) => return cluster::status(&engine, args, &cli.common),
+        Command::Topology(args) => cluster::topology(&engine, args, &cli.common)?,
         Command::Ipam(IpamCommand::Audit(args)) => return audit(&engine, &args, out),
         Command::Cni(CniCommand::Install(args)) => install(args, out)?,
         Command::Cni(CniCommand::Uninstall(args)) => uninstall(&args, out)?,
+        Command::Lab(args) => return lab::run(args, &cli.common, out),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn engine(common: &Common) -> Result<Engine> {
+fn settings(common: &Common) -> Result<Settings> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let mut random = [0; 8];
     getrandom::fill(&mut random).context("can't get random bits from the kernel")?;
-    Ok(Engine::new(Settings {
+    Ok(Settings {
         state_dir: common.state_dir.clone(),
         now_secs: now.unwrap_or_default().as_secs(),
         random: u64::from_ne_bytes(random),
@@ -64,7 +72,7 @@ fn engine(common: &Common) -> Result<Engine> {
         } else {
             |_: &Plan| {}
         },
-    }))
+    })
 }
 
 fn mode(dry: &Dry) -> Mode {
@@ -77,15 +85,19 @@ fn mode(dry: &Dry) -> Mode {
 
 fn network(engine: &Engine, command: NetworkCommand, out: Out) -> Result<()> {
     match command {
+        NetworkCommand::Create(args) if args.overlay.overlay => cluster::create(engine, *args, out),
         NetworkCommand::Create(args) => {
             let mode = mode(&args.dry);
-            let change = engine.create_network(&new_network(args), mode)?;
+            let change = engine.create_network(&new_network(*args), mode)?;
             out.change(mode, &change, print::network_created)
         }
         NetworkCommand::Ls => out.show(&engine.networks()?, |all| print::networks(all)),
         NetworkCommand::Show { name } => out.show(&engine.network(&name)?, print::network),
-        NetworkCommand::Rm { name, dry } => {
+        NetworkCommand::Rm { name, cluster, dry } => {
             let mode = mode(&dry);
+            if cluster::remove(engine, &name, cluster, mode, out)? {
+                return Ok(());
+            }
             let change = engine.remove_network(&name, mode)?;
             out.change(mode, &change, print::network_removed)
         }

@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use model::{
-    ClusterNode, Family, Mtu, MtuSetting, Network, NetworkKind, NetworkName, Overlay, Subnet,
+    ClusterNode, Family, MTU_MIN_IPV6, Mtu, MtuSetting, Network, NetworkKind, NetworkName, Overlay,
+    Subnet,
 };
 use netstate::NodeFacts;
 use plan::{NetworkView, OverlayView, Peer, bridge_name};
@@ -229,7 +230,7 @@ pub(crate) fn network_view(
     let mtu = match (network.mtu, &overlay) {
         (MtuSetting::Fixed(mtu), _) => mtu,
         (MtuSetting::Auto, None) => facts.default_mtu,
-        (MtuSetting::Auto, Some(overlay)) => mtu_inside(overlay, facts)?,
+        (MtuSetting::Auto, Some(overlay)) => mtu_inside(network, overlay, facts)?,
     };
     Ok(NetworkView {
         network: network.clone(),
@@ -239,12 +240,18 @@ pub(crate) fn network_view(
     })
 }
 
-/// The MTU that leaves room in the underlay for what the backend adds.
-fn mtu_inside(overlay: &OverlayView, facts: &NodeFacts) -> Result<Mtu, EngineError> {
+/// The MTU that leaves room in the underlay for what the backend adds. IPv6 runs on no less than
+/// 1280 bytes (RFC 8200 section 5): there the outer packets are fragmented.
+fn mtu_inside(
+    network: &Network,
+    overlay: &OverlayView,
+    facts: &NodeFacts,
+) -> Result<Mtu, EngineError> {
     let uplink = facts.device_of(overlay.local);
     let outer = uplink.and_then(|link| u16::try_from(link.mtu).ok());
     let outer = outer.unwrap_or(facts.default_mtu.bytes());
     let family = Family::of(overlay.local);
     let inner = outer.saturating_sub(plan::overhead_bytes(overlay.backend, family));
-    Ok(Mtu::try_from(inner)?)
+    let least = network.subnet(Family::Ipv6).map_or(0, |_| MTU_MIN_IPV6);
+    Ok(Mtu::try_from(inner.max(least))?)
 }

@@ -230,6 +230,21 @@ fn packets_fill_the_underlay_and_no_more() {
 }
 
 #[test]
+fn ipv6_works_on_an_underlay_that_is_too_small_for_it() {
+    let lab = Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4);
+    for n in 1..=NODES {
+        lab.node.sh(&format!("ip -n n{n} link set up0 mtu 1300"));
+    }
+    lab.adopt_all();
+    lab.attach(1, "web", "c1");
+    let to = lab.attach(2, "web", "c2")[1];
+    // Headers of IPv6 and ICMP are 48 bytes.
+    let full = 1280 - 48;
+    let line = format!("ip netns exec c1 ping -n -M do -c 1 -W 1 -s {full} {to}");
+    lab.node.sh(&line);
+}
+
+#[test]
 fn networks_are_apart_on_all_nodes() {
     for backend in [Backend::Vxlan, Backend::Routed] {
         elsewhere(move || {

@@ -20,7 +20,7 @@ mod target;
 pub use endpoint::{CniAttachment, Endpoint, EndpointId, NetnsOrigin};
 pub use error::ParseError;
 pub use mac::Mac;
-pub use mtu::{Mtu, MtuSetting};
+pub use mtu::{MTU_MIN_IPV6, Mtu, MtuSetting};
 pub use name::{ContainerId, EndpointName, IfName, ListName, NetworkName, NodeName};
 pub use network::{Network, NetworkId, NetworkKind, NetworkWish, Reach, Subnet};
 pub use node::{BootId, NetnsId, NodeId};

@@ -10,7 +10,7 @@ use crate::ParseError;
 /// The least MTU of an IPv4 link (RFC 791) and so of any device of ours, in bytes.
 const MTU_MIN: u16 = 68;
 /// The least MTU of an IPv6 link (RFC 8200 section 5), in bytes.
-pub(crate) const MTU_MIN_IPV6: u16 = 1280;
+pub const MTU_MIN_IPV6: u16 = 1280;
 
 /// An MTU: 68 to 65535 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

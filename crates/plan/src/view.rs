@@ -66,8 +66,7 @@ fn crossing(view: &View) -> Crossing {
 /// A node forwards the families that some network reaches the outside or other nodes with.
 fn forwarding(view: &View) -> Vec<(SysctlKey, String)> {
     let open = |family: Family| {
-        let reaches =
-            |n: &NetworkView| n.network.reach == Reach::Outside || n.overlay.is_some();
+        let reaches = |n: &NetworkView| n.network.reach == Reach::Outside || n.overlay.is_some();
         let mut networks = view.networks.iter().filter(|n| reaches(n));
         networks.any(|n| n.network.subnet(family).is_some())
     };

@@ -10,7 +10,8 @@ use crate::{Damage, Durability, NetworkLife, NetworkRecord, Records, StoreError}
 
 const ALL: &str = "SELECT id, name, bridge, mtu, reach, life, kind FROM network ORDER BY id";
 const BY_ID: &str = "SELECT id, name, bridge, mtu, reach, life, kind FROM network WHERE id = ?1";
-const BY_NAME: &str = "SELECT id, name, bridge, mtu, reach, life, kind FROM network WHERE name = ?1";
+const BY_NAME: &str =
+    "SELECT id, name, bridge, mtu, reach, life, kind FROM network WHERE name = ?1";
 const SUBNETS: &str =
     "SELECT prefix, gateway, range FROM subnet WHERE network = ?1 ORDER BY family";
 

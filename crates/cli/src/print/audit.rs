@@ -56,7 +56,7 @@ fn row(status: &AddressStatus) -> Vec<String> {
 }
 
 /// Seconds as people say them: in one unit, rounded down.
-fn age(secs: u64) -> String {
+pub(super) fn age(secs: u64) -> String {
     match secs {
         0..MINUTE => format!("{secs}s"),
         MINUTE..HOUR => format!("{}m", secs / MINUTE),

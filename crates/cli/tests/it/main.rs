@@ -5,7 +5,10 @@
 mod node;
 
 mod attach;
+mod cluster;
+mod cluster_etcd;
 mod cni_install;
+mod daemon;
 mod ipam;
 mod network;
 mod seed;

@@ -1,13 +1,10 @@
 //! The network: Pontoon's own words, and those of the reference `bridge` plugin.
 
-use model::{Family, MtuSetting, NetworkName, NetworkWish, ParseError, Reach};
+use model::{Family, MTU_MIN_IPV6, MtuSetting, NetworkName, NetworkWish, ParseError, Reach};
 
 use crate::config::ConfigError;
 use crate::config::ipam::{Ipam, StatedSubnet, add_subnet, stated_subnet};
 use crate::fields::{Field, Fields};
-
-/// The least MTU of an IPv6 link (RFC 8200 section 5), in bytes.
-const MTU_MIN_IPV6: u16 = 1280;
 
 pub(crate) fn parse_network(
     top: &mut Fields,

@@ -1,0 +1,136 @@
+//! The status page as text.
+
+use model::{Backend, ClusterNode, NetworkKind};
+
+use super::super::table::table;
+use super::{list, seen, source};
+use crate::cluster::known::Source;
+use crate::cluster::status::{ClusterStatus, OverlayState, OverlayStatus, Status, UnderlayStatus};
+
+pub fn status(status: &Status) -> String {
+    let mut page = match &status.node {
+        Some(name) => format!("node      {name} ({})\n", status.id),
+        None => format!("node      in no cluster ({})\n", status.id),
+    };
+    page.extend(status.underlay.iter().map(underlay));
+    if let Some(known) = &status.cluster {
+        page += &cluster(known);
+        page += &format!("\nOther nodes\n{}", indented(&peers(&status.peers)));
+    }
+    page += &format!("\nNetworks\n{}", indented(&networks(&status.networks)));
+    if status.networks.iter().any(is_open) {
+        page += "  packets of vxlan and routed networks cross the underlay unencrypted\n";
+    }
+    page + &format!("\nWrong\n{}", indented(&wrong(&status.wrong)))
+}
+
+fn is_open(network: &OverlayStatus) -> bool {
+    match network.backend {
+        Some(Backend::Vxlan | Backend::Routed) => true,
+        None => false,
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn underlay(underlay: &UnderlayStatus) -> String {
+    let address = underlay.address;
+    match (&underlay.device, underlay.mtu) {
+        (Some(device), Some(mtu)) => format!("underlay  {address} on {device}, MTU {mtu}\n"),
+        _ => format!("underlay  {address}, on no device of this node\n"),
+    }
+}
+
+fn cluster(known: &ClusterStatus) -> String {
+    let address = match &known.source {
+        Source::Store { cluster } => format!("{cluster}, answers"),
+        Source::Records {
+            cluster, because, ..
+        } => {
+            let address = cluster.as_deref().unwrap_or("address not known here");
+            match because {
+                Some(_) => format!("{address}, does not answer"),
+                None => format!("{address}, not asked now (--cluster asks)"),
+            }
+        }
+    };
+    let agent = match known.agent_runs {
+        true => "runs",
+        false => "does not run: the node stays as it is, and hears of no change",
+    };
+    format!(
+        "cluster   {address}\nknown     {}\nagent     {agent}\n",
+        source(&known.source)
+    )
+}
+
+fn peers(peers: &[ClusterNode]) -> String {
+    if peers.is_empty() {
+        return "none".to_owned();
+    }
+    let row = |node: &ClusterNode| {
+        let subnets: Vec<String> = node
+            .subnets
+            .iter()
+            .map(|(network, subnets)| format!("{} of {network}", list(subnets)))
+            .collect();
+        vec![
+            node.name.to_string(),
+            list(&node.underlay),
+            seen(node),
+            list(&subnets),
+        ]
+    };
+    let rows: Vec<Vec<String>> = peers.iter().map(row).collect();
+    table(&["NAME", "UNDERLAY", "SEEN", "SUBNETS"], &rows)
+}
+
+fn networks(networks: &[OverlayStatus]) -> String {
+    if networks.is_empty() {
+        return "none".to_owned();
+    }
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let row = |network: &OverlayStatus| {
+        let kind = match network.kind {
+            NetworkKind::Bridge => "this node only".to_owned(),
+            NetworkKind::Overlay => or_dash(network.backend.map(|backend| backend.to_string())),
+        };
+        vec![
+            network.name.to_string(),
+            kind,
+            or_dash(network.vni.map(|vni| vni.to_string())),
+            list(&network.subnets),
+            network.endpoints.to_string(),
+            or_dash(network.mtu.map(|mtu| mtu.to_string())),
+            state(network.state).to_owned(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = networks.iter().map(row).collect();
+    let head = [
+        "NAME",
+        "BACKEND",
+        "VNI",
+        "SUBNET HERE",
+        "ENDPOINTS",
+        "MTU",
+        "STATE",
+    ];
+    table(&head, &rows)
+}
+
+fn state(state: OverlayState) -> &'static str {
+    match state {
+        OverlayState::AsAgreed => "ok",
+        OverlayState::Stranded => "stranded",
+        OverlayState::Missing => "missing",
+    }
+}
+
+fn wrong(sentences: &[String]) -> String {
+    match sentences {
+        [] => "nothing".to_owned(),
+        some => some.join("\n"),
+    }
+}

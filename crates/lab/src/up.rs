@@ -1,0 +1,106 @@
+//! Making a lab, whole or not at all.
+
+use std::fs;
+
+use rustix::process::geteuid;
+
+use crate::error::LabError;
+use crate::lock::LabsLock;
+use crate::node::{self, Node};
+use crate::ready::{self, Started};
+use crate::spec::{self, LabName, Spec};
+use crate::{Lab, Tools, agent, cluster, down, mounts, namespaces, place, switch};
+
+/// What `up` is about to do.
+#[derive(Debug, Clone, Copy)]
+pub enum Stage<'a> {
+    Make(&'a Node),
+    Wait(&'a Node),
+}
+
+/// Makes a lab and waits until every node has its networks. What was made is removed again where
+/// that fails.
+///
+/// # Errors
+/// `Exists`, `Remains`, `NetnsTaken`; `Cluster` where the networks don't fit together; `AgentEnded`
+/// and `NotReady` with what the agent said; what the system refused.
+pub fn up(spec: &Spec, tools: &Tools, tell: &mut dyn FnMut(Stage<'_>)) -> Result<Lab, LabError> {
+    place::check_outside()?;
+    if !geteuid().is_root() {
+        return Err(LabError::NotRoot);
+    }
+    spec.check()?;
+    let lock = LabsLock::acquire(tools.lock_wait)?;
+    check_free(&spec.name)?;
+    let nodes = node::all(spec);
+    let made = make(spec, nodes, tools, tell);
+    if made.is_err() {
+        // The first error is the one to tell; what can't be removed `down` names again.
+        let _ = down::clear(&spec.name);
+        let _ = lock.release_and_tidy();
+        return made.map(|_| Lab { spec: spec.clone() });
+    }
+    drop(lock);
+    let waited = made.and_then(|mut started| {
+        ready::wait(spec, &mut started, tools, &mut |node| {
+            tell(Stage::Wait(node));
+        })
+    });
+    if waited.is_err() {
+        let _ = down(&spec.name, tools.lock_wait);
+    }
+    waited.map(|()| Lab { spec: spec.clone() })
+}
+
+/// Whether nothing has a name that the lab needs.
+fn check_free(lab: &LabName) -> Result<(), LabError> {
+    if place::lab_dir(lab).exists() {
+        return Err(match spec::read(lab) {
+            Ok(spec) => LabError::Exists {
+                lab: lab.clone(),
+                nodes: spec.nodes.number(),
+            },
+            Err(_) => LabError::Remains(lab.clone()),
+        });
+    }
+    for name in place::netns_names(lab) {
+        if place::netns_path(&name).symlink_metadata().is_ok() {
+            return Err(if down::is_ours(lab, &name) {
+                LabError::Remains(lab.clone())
+            } else {
+                LabError::NetnsTaken(name)
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The lab's own file comes after its file system and before all else, so that whatever is there
+/// of a lab has a directory.
+fn make(
+    spec: &Spec,
+    nodes: Vec<Node>,
+    tools: &Tools,
+    tell: &mut dyn FnMut(Stage<'_>),
+) -> Result<Vec<Started>, LabError> {
+    let dir = place::lab_dir(&spec.name);
+    fs::create_dir(&dir).map_err(|source| LabError::MakeDir {
+        path: dir.clone(),
+        source,
+    })?;
+    mounts::mount_memory(&dir)?;
+    spec::write(spec)?;
+    cluster::write(spec, &nodes)?;
+    mounts::share_netns_dir(place::NETNS_DIR.as_ref())?;
+    namespaces::make_switch(&spec.name, tools)?;
+    for node in &nodes {
+        tell(Stage::Make(node));
+        namespaces::make(node, tools)?;
+    }
+    switch::make(spec, &nodes, tools)?;
+    let start = |node: Node| {
+        let agent = agent::start(&node, tools)?;
+        Ok(Started { node, agent })
+    };
+    nodes.into_iter().map(start).collect()
+}
