@@ -65,7 +65,7 @@ enum Section {
     Attach,
     /// 100 attaches at once
     Parallel,
-    /// ADD and DEL by the CNI plugin for a minute, 8 at a time
+    /// ADD and DEL by the CNI plugin for three minutes, 8 at a time
     Cycles,
     /// Throughput and latency on one node
     Path,
@@ -77,7 +77,7 @@ impl Section {
         match self {
             Self::Attach => lifecycle::measure(ground, rounds(20, 100)),
             Self::Parallel => crowd::measure(ground, rounds(3, 7)),
-            Self::Cycles => cycles::measure(ground, rounds(5, 60)),
+            Self::Cycles => cycles::measure(ground, rounds(5, 180)),
             Self::Path => path::measure(ground, rounds(3, 7), if args.quick { 1 } else { 3 }),
         }
     }

@@ -82,10 +82,15 @@ fn cycles(table: &Table) -> Vec<Target> {
     if !table.has(CYCLES) {
         return Vec::new();
     }
-    vec![
-        target(CYCLES, Limit::AtLeast(CYCLES_PER_SECOND), Unit::PerSecond),
-        target(RECORDS, Limit::AtMost(FLAT), Unit::Times),
-    ]
+    let mut targets = vec![target(
+        CYCLES,
+        Limit::AtLeast(CYCLES_PER_SECOND),
+        Unit::PerSecond,
+    )];
+    if table.has(RECORDS) {
+        targets.push(target(RECORDS, Limit::AtMost(FLAT), Unit::Times));
+    }
+    targets
 }
 
 /// A percentile of one of ours in a figure, in milliseconds.
