@@ -19,7 +19,7 @@ build: ## build pontoon and its CNI plugin, statically linked
 	$(STATIC) --package cli --package cni
 	@echo built $(RELEASE)/pontoon $(RELEASE)/pontoon-cni
 
-demo: setup ## two containers, a bridge, the outside world; everything removed at the end
+demo: setup ## two containers and the outside world, then three nodes; everything removed at the end
 	$(STATIC) --package cli
 	$(AS_ROOT) env PONTOON_BIN_DIR=$(RELEASE) scripts/demo
 
