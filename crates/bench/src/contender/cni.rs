@@ -54,13 +54,11 @@ impl Chain {
 
     fn call(&self, plugin: &str, command: &str, target: &Target) -> Call {
         let no_args: [&str; 0] = [];
-        Call::new(self.plugins.join(plugin), no_args).with_env(&[
-            ("CNI_COMMAND", command.to_owned()),
-            ("CNI_CONTAINERID", target.name.clone()),
-            ("CNI_NETNS", target.path()),
-            ("CNI_IFNAME", "eth0".to_owned()),
-            ("CNI_PATH", self.plugins.to_string_lossy().into_owned()),
-        ])
+        Call::new(self.plugins.join(plugin), no_args).with_env(&environment(
+            command,
+            target,
+            &self.plugins,
+        ))
     }
 }
 
@@ -83,17 +81,32 @@ fn bridge_config(data_dir: &Path, result: &Value) -> String {
 }
 
 fn portmap_config(ports: u16, result: &Value) -> String {
-    let mappings: Vec<Value> = remaps(ports)
-        .map(|(host, port)| json!({"hostPort": host, "containerPort": port, "protocol": "tcp"}))
-        .collect();
     let config = json!({
         "cniVersion": "1.0.0",
         "name": "bench",
         "type": "portmap",
         "capabilities": {"portMappings": true},
-        "runtimeConfig": {"portMappings": mappings},
+        "runtimeConfig": {"portMappings": port_mappings(ports)},
     });
     with_result(config, result)
+}
+
+/// So many ports, as a runtime asks for them.
+pub fn port_mappings(ports: u16) -> Value {
+    remaps(ports)
+        .map(|(host, port)| json!({"hostPort": host, "containerPort": port, "protocol": "tcp"}))
+        .collect()
+}
+
+/// What a runtime puts into a plugin's environment.
+pub fn environment(command: &str, target: &Target, plugins: &Path) -> [(&'static str, String); 5] {
+    [
+        ("CNI_COMMAND", command.to_owned()),
+        ("CNI_CONTAINERID", target.name.clone()),
+        ("CNI_NETNS", target.path()),
+        ("CNI_IFNAME", "eth0".to_owned()),
+        ("CNI_PATH", plugins.to_string_lossy().into_owned()),
+    ]
 }
 
 fn with_result(mut config: Value, result: &Value) -> String {

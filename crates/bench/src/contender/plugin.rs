@@ -1,13 +1,14 @@
 //! Pontoon's CNI plugin, called as libcni calls it, on the network and the records of `pontoon`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Contender, Records, remaps};
+use super::cni::{environment, port_mappings};
+use super::{Contender, Records};
 use crate::ground::NETWORK;
 use crate::machine::{Call, Machine, Target};
 
@@ -28,30 +29,21 @@ impl Plugin {
     }
 
     pub fn call(&self, command: &str, target: &Target, ports: u16) -> Call {
-        let mappings: Vec<Value> = remaps(ports)
-            .map(|(host, port)| json!({"hostPort": host, "containerPort": port, "protocol": "tcp"}))
-            .collect();
         let config = json!({
             "cniVersion": "1.0.0",
             "name": "bench",
             "type": "pontoon-cni",
             "network": NETWORK,
             "capabilities": {"portMappings": true},
-            "runtimeConfig": {"portMappings": mappings},
+            "runtimeConfig": {"portMappings": port_mappings(ports)},
         });
         let no_args: [&str; 0] = [];
         Call::new(&self.binary, no_args)
-            .with_env(&[
-                ("CNI_COMMAND", command.to_owned()),
-                ("CNI_CONTAINERID", target.name.clone()),
-                ("CNI_NETNS", target.path()),
-                ("CNI_IFNAME", "eth0".to_owned()),
-                ("CNI_PATH", "/opt/cni/bin".to_owned()),
-                (
-                    "PONTOON_STATE_DIR",
-                    self.state_dir.to_string_lossy().into_owned(),
-                ),
-            ])
+            .with_env(&environment(command, target, Path::new("/opt/cni/bin")))
+            .with_env(&[(
+                "PONTOON_STATE_DIR",
+                self.state_dir.to_string_lossy().into_owned(),
+            )])
             .with_stdin(config.to_string())
     }
 }
