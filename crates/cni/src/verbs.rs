@@ -26,7 +26,12 @@ const STATE_DIR: &str = "/var/lib/pontoon";
 
 pub fn add(call: &Call, stdin: &[u8]) -> Result<String, Refusal> {
     let config = parse_config(stdin)?;
+    if !config.aliases.is_empty() {
+        return Err(Refusal::Aliases);
+    }
     let (container, ifname) = attachment(call)?;
+    let wishes = Wishes::combine(&config, &call.args);
+    let dns = dns(&config)?;
     let engine = engine()?;
     let request = AttachRequest {
         network: NetworkChoice::OrCreate(config.network.clone()),
@@ -37,15 +42,11 @@ pub fn add(call: &Call, stdin: &[u8]) -> Result<String, Refusal> {
         }),
         before: NetnsBefore::Exists,
         name: Some(id_name(&container)?),
-        addresses: Wishes::combine(&config, &call.args).addresses,
-        mac: Wishes::combine(&config, &call.args).mac,
+        addresses: wishes.addresses,
+        mac: wishes.mac,
         ifname: Some(ifname),
         publish: publish(&config, &engine)?,
     };
-    if !config.aliases.is_empty() {
-        return Err(Refusal::Aliases);
-    }
-    let dns = dns(&config)?;
     let named = call
         .args
         .pod_name
@@ -191,9 +192,9 @@ fn families(config: &Config, engine: &Engine) -> Result<Vec<Family>, EngineError
     if !spec.subnets.is_empty() {
         return Ok(said.collect());
     }
-    match engine.network(&spec.name) {
-        Ok(status) => {
-            let subnets = status.network.subnets.iter();
+    match engine.recorded_network(&spec.name) {
+        Ok(network) => {
+            let subnets = network.subnets.iter();
             Ok(subnets.map(|subnet| subnet.prefix.family()).collect())
         }
         Err(EngineError::NetworkMissing(_)) => Ok(vec![Family::Ipv4]),

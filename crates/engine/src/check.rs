@@ -78,7 +78,7 @@ impl Session<'_> {
             ..view.clone()
         });
         // A rule may speak of all networks: what it should be, the whole view tells.
-        let wanted = desired(&view).within(&part);
+        let mut wanted = desired(&view).within(&part);
         let endpoint = &record.endpoint;
         let observed = self.kernel.observe(&Interest {
             node: view.node,
@@ -92,7 +92,6 @@ impl Session<'_> {
         })?;
         check_tables(&observed, view.node)?;
         let observed = only_owned(observed, &view).within(&part);
-        let mut wanted = wanted;
         // The mark on a namespace can be changed from inside: nothing to go by.
         wanted.namespaces.clear();
         Ok(diff(&observed, &wanted).findings())

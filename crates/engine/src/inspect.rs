@@ -58,6 +58,7 @@ impl Engine {
     /// Records or a kernel that can't be read.
     pub fn networks(&self) -> Result<Vec<NetworkStatus>, EngineError> {
         let records = self.records()?;
+        let membership = records.membership()?;
         let mut facts = None;
         let mut all = Vec::new();
         for record in records.networks()? {
@@ -71,7 +72,9 @@ impl Engine {
                 .filter(|e| e.life == EndpointLife::Attached);
             let mtu_now = match (network.mtu, &facts) {
                 (MtuSetting::Fixed(mtu), _) => mtu,
-                (MtuSetting::Auto, Some(facts)) => network_view(&records, &network, facts)?.mtu,
+                (MtuSetting::Auto, Some(facts)) => {
+                    network_view(membership.as_ref(), &network, facts)?.mtu
+                }
                 (MtuSetting::Auto, None) => Mtu::ETHERNET,
             };
             all.push(NetworkStatus {
@@ -94,6 +97,16 @@ impl Engine {
             .into_iter()
             .find(|n| n.network.name == *name);
         found.ok_or_else(|| EngineError::NetworkMissing(name.clone()))
+    }
+
+    /// One network as it is recorded, without a look at its endpoints or the kernel.
+    ///
+    /// # Errors
+    /// `NetworkMissing`; records that can't be read.
+    pub fn recorded_network(&self, name: &NetworkName) -> Result<Network, EngineError> {
+        let record = self.records()?.network_by_name(name)?;
+        let missing = || EngineError::NetworkMissing(name.clone());
+        Ok(record.ok_or_else(missing)?.network)
     }
 
     /// All endpoints, by network and name.

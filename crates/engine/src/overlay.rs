@@ -10,7 +10,7 @@ use model::{
 use netstate::NodeFacts;
 use plan::{NetworkView, OverlayView, Peer, bridge_name};
 use serde::Serialize;
-use store::{Membership, NetworkLife, NetworkRecord, Records};
+use store::{Membership, NetworkLife, NetworkRecord};
 
 use crate::session::Session;
 use crate::{Change, Engine, EngineError, Holder, Mode, Reconciled};
@@ -219,13 +219,13 @@ fn is_as_agreed(network: &Network, overlay: &Overlay, me: &ClusterNode) -> bool 
 
 /// A network as it is today, without its endpoints.
 pub(crate) fn network_view(
-    records: &Records,
+    membership: Option<&Membership>,
     network: &Network,
     facts: &NodeFacts,
 ) -> Result<NetworkView, EngineError> {
     let overlay = match network.kind {
         NetworkKind::Bridge => None,
-        NetworkKind::Overlay => overlay_view(records.membership()?.as_ref(), network, facts),
+        NetworkKind::Overlay => overlay_view(membership, network, facts),
     };
     let mtu = match (network.mtu, &overlay) {
         (MtuSetting::Fixed(mtu), _) => mtu,

@@ -171,6 +171,7 @@ impl Session<'_> {
 
     /// What the node knows, without what has begun to be removed or never came to be.
     pub(crate) fn view(&mut self, facts: &NodeFacts) -> Result<View, EngineError> {
+        let membership = self.records.membership()?;
         let mut networks = Vec::new();
         for record in self.records.networks()? {
             if record.life != NetworkLife::Ready {
@@ -182,7 +183,7 @@ impl Session<'_> {
                 .filter(|e| e.life == EndpointLife::Attached);
             networks.push(NetworkView {
                 endpoints: attached.map(endpoint_view).collect(),
-                ..self.network_view(&record.network, facts)?
+                ..network_view(membership.as_ref(), &record.network, facts)?
             });
         }
         Ok(View {
@@ -198,7 +199,7 @@ impl Session<'_> {
         network: &Network,
         facts: &NodeFacts,
     ) -> Result<NetworkView, EngineError> {
-        network_view(&self.records, network, facts)
+        network_view(self.records.membership()?.as_ref(), network, facts)
     }
 
     /// Applies a plan, or in a dry run does nothing.

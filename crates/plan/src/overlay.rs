@@ -95,11 +95,3 @@ fn route(network: &Network, subnet: Prefix, via: IpAddr, dev: &IfName) -> (Route
     };
     (key, route)
 }
-
-/// The set of a family among a pair of sets.
-fn of_family(family: Family, v4: &'static str, v6: &'static str) -> &'static str {
-    match family {
-        Family::Ipv4 => v4,
-        Family::Ipv6 => v6,
-    }
-}

@@ -20,7 +20,6 @@ impl Records {
             if endpoint.id < records.next_endpoint_id()? {
                 return Err(StoreError::EndpointIdUsed(endpoint.id));
             }
-            records.check_container(endpoint)?;
             if record.netns.is_none() {
                 records.check_unmade(endpoint)?;
             }
@@ -60,7 +59,7 @@ impl Records {
         )
     }
 
-    /// Refuses a container and interface that the network has an endpoint for.
+    /// Refuses a container and interface that the network has another endpoint for.
     ///
     /// # Errors
     /// `ContainerAttached`; those of reading.
@@ -68,11 +67,13 @@ impl Records {
         let Some(CniAttachment { container, .. }) = &endpoint.cni else {
             return Ok(());
         };
-        let sql = select_owner!("e.container = ?1 AND e.ifname = ?2 AND e.network = ?3");
+        let sql =
+            select_owner!("e.container = ?1 AND e.ifname = ?2 AND e.network = ?3 AND e.id <> ?4");
         let key = (
             container.as_str(),
             endpoint.ifname.as_str(),
             endpoint.network.0,
+            endpoint.id.0,
         );
         match self.owner(sql, key)? {
             Some(by) => Err(StoreError::ContainerAttached {
@@ -120,6 +121,10 @@ impl Records {
         netns: Option<&NetnsId>,
         endpoint: &Endpoint,
     ) -> Result<Option<StoreError>, StoreError> {
+        match self.check_container(endpoint) {
+            Err(taken @ StoreError::ContainerAttached { .. }) => return Ok(Some(taken)),
+            other => other?,
+        }
         let (id, network) = (endpoint.id.0, endpoint.network.0);
         if let Some(netns) = netns {
             let boot = netns.boot.to_string();

@@ -4,11 +4,11 @@
 //! Packets cross as they are: whoever is on that link can read and forge them. Where the link is
 //! not the nodes' alone, use another backend.
 
-use model::{IfName, Network, Prefix};
+use model::{Family, IfName, Network, Prefix};
 use netstate::KernelState;
 use netstate::nft::{Datum, Item, NftFamily};
 
-use super::{OverlayView, of_family, reachable, route};
+use super::{OverlayView, reachable, route};
 use crate::firewall::{NAMES, element};
 
 pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
@@ -29,7 +29,10 @@ pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
 
 /// A subnet elsewhere, with the bridge whose endpoints are of the same network.
 fn remote_element(subnet: Prefix, bridge: &IfName) -> netstate::nft::ElementKey {
-    let set = of_family(subnet.family(), NAMES.remote4, NAMES.remote6);
+    let set = match subnet.family() {
+        Family::Ipv4 => NAMES.remote4,
+        Family::Ipv6 => NAMES.remote6,
+    };
     let bridge = Item::One(Datum::Ifname(bridge.clone()));
     element(NftFamily::Inet, set, vec![Item::Prefix(subnet), bridge])
 }
