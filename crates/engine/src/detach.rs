@@ -4,7 +4,7 @@ use kernel::ErrorKind;
 use model::{Endpoint, EndpointId, Mtu, NetnsOrigin, Network, NetworkName, Target};
 use netstate::{KernelState, Plan, Step, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
-use store::{Durability, EndpointRecord, NetworkLife, OpenMode, Records, StoreError};
+use store::{Durability, EndpointRecord, NetworkLife, NodeLock, OpenMode, Records, StoreError};
 
 use crate::session::Session;
 use crate::{
@@ -80,13 +80,16 @@ fn missing(request: &DetachRequest) -> EngineError {
 
 impl Session<'_> {
     /// Applies a plan, and while the kernel takes its time has the records' log copied, so that
-    /// the next attach finds it short.
+    /// the next attach finds it short; but not where others are at work, which would wait for it.
     fn apply_and_shorten_log(&mut self, plan: &Plan) -> Result<(), EngineError> {
         if self.mode == Mode::DryRun {
             return Ok(());
         }
         let (dir, node) = (self.settings.state_dir.as_path(), self.node());
         let shorten = move || {
+            if !NodeLock::is_free(dir) {
+                return false;
+            }
             let records = Records::open(dir, OpenMode::ReadWrite, node);
             // Whoever opens the records next can do it as well.
             records.map(|mut records| records.shorten_log()).is_ok()

@@ -40,7 +40,7 @@ pub fn apply(kernel: &mut Kernel, steps: &[Step], checkpoint: &mut dyn FnMut()) 
         at = group.end;
         if step.is_nft() {
             run.nft(group);
-        } else if group.len() > 1 {
+        } else if deleted_on_node(&steps[group.start]).is_some() {
             run.del_links(group);
         } else {
             run.one(group.start);
@@ -129,9 +129,8 @@ impl Run<'_> {
     }
 
     /// Devices of the node, removed at once: each removal alone waits for a grace period of the
-    /// kernel's, one group of them waits once. The group's number is random and above those that
-    /// people use, and only the named devices are put into it. What can't be put in is removed
-    /// by itself, as is all when the kernel refuses the group.
+    /// kernel's, one group of them waits once. What can't be put into the group is removed by
+    /// itself, as is all when the kernel refuses the group.
     fn del_links(&mut self, group: Range<usize>) {
         let named: Vec<(usize, IfName)> = group
             .clone()

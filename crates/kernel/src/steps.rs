@@ -51,7 +51,12 @@ fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-/// A group number that nobody else uses: people's are small.
+/// The group of devices that are being removed ("pont"; people's groups are small numbers). It is
+/// the same for all processes: while the kernel holds its lock for one removal, others queue up,
+/// put their devices in, and the first of them to go on removes all in one grace period.
+const DOOMED: u32 = 0x706f_6e74;
+
+/// A group number that nobody else uses.
 fn private_group() -> u32 {
     let random = RandomState::new().build_hasher().finish() as u32;
     random | 0x8000_0000
@@ -171,36 +176,39 @@ impl Kernel {
         Ok(namespace.route()?.request(rtnl::link::del(&key.name))?)
     }
 
-    /// Removes devices of the node in one go. Answers which of them are gone.
+    /// Removes devices of the node in one go, and with them what other processes have given up
+    /// meanwhile. Answers which of them are gone.
+    ///
+    /// The last part and the removal are one write, which a signal can't come between: no device
+    /// stays doomed that its process still wants. The parts before it, of more than `BATCH_MAX`
+    /// devices, are what a killed process would leave to the next removal.
     pub(crate) fn del_together(
         &mut self,
         links: &[(usize, IfName)],
     ) -> Result<BTreeSet<usize>, Failure> {
-        let group = private_group();
         let mut gone = BTreeSet::new();
         for (_, name) in links {
             self.node.forget_index(name);
         }
         let socket = self.node.route()?;
-        for part in links.chunks(BATCH_MAX) {
-            let messages = part
-                .iter()
-                .map(|(_, name)| rtnl::link::set_group(name, group))
-                .collect();
+        let mut parts = links.chunks(BATCH_MAX).peekable();
+        while let Some(part) = parts.next() {
+            let doom = |(_, name): &(usize, IfName)| rtnl::link::set_group(name, DOOMED);
+            let mut messages: Vec<Message> = part.iter().map(doom).collect();
+            if parts.peek().is_none() {
+                messages.push(rtnl::link::del_group(DOOMED));
+            }
             let refused = socket.batch(messages, |_| true)?;
             gone.extend(part.iter().map(|(index, _)| *index));
             for (place, error) in refused {
-                if error.errno != Errno::NODEV {
-                    gone.remove(&part[place].0);
+                match part.get(place) {
+                    _ if error.errno == Errno::NODEV => {}
+                    Some((index, _)) => drop(gone.remove(index)),
+                    None => return Err(error.into()),
                 }
             }
         }
-        match socket.request(rtnl::link::del_group(group)) {
-            // ENODEV: none of them was there.
-            Ok(()) => Ok(gone),
-            Err(error) if error.errno == Errno::NODEV => Ok(gone),
-            Err(error) => Err(error.into()),
-        }
+        Ok(gone)
     }
 
     fn set_link(&mut self, key: &LinkKey, change: &LinkChange) -> Result<(), Failure> {

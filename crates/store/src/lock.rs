@@ -83,6 +83,13 @@ impl NodeLock {
             }),
         }
     }
+
+    /// Whether nobody holds the lock at this moment.
+    pub fn is_free(dir: &Path) -> bool {
+        let tried = File::open(dir.join(FILE))
+            .map(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+        tried.unwrap_or(false)
+    }
 }
 
 /// Makes the state directory, for root alone; one that is there keeps its mode.

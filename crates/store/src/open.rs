@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use model::{NetnsId, NodeId};
@@ -27,9 +28,11 @@ const NEW_FILE: &str = "records.db.new";
 pub(crate) const VERSION: u32 = 2;
 /// `PRAGMA application_id`: "pont", so that file(1) and we know whose database this is.
 pub(crate) const APPLICATION_ID: i32 = 0x706f_6e74;
-/// How long a statement waits for another process's commit. Writers hold the node's lock, so
-/// that only a reader's or a checkpoint's moment is in the way.
-pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How often, and how long each time, a statement waits for another process: five seconds. Writers
+/// hold the node's lock, so that only the end of a detach, a reader's or a checkpoint's moment is
+/// in the way.
+const BUSY_TRIES: usize = 25_000;
+const BUSY_PAUSE: Duration = Duration::from_micros(200);
 /// How long a process waits for another one that is making the file.
 const CREATE_WAIT: Duration = Duration::from_secs(30);
 /// How many prepared statements a process keeps: all of ours.
@@ -97,6 +100,18 @@ pub(crate) fn open(dir: &Path, mode: OpenMode, fresh: NodeId) -> Result<Records,
     loaded(conn, path)
 }
 
+/// Others' commits take a fraction of a millisecond, and SQLite's own waiting grows to a tenth of
+/// a second.
+pub(crate) fn wait_when_busy(conn: &mut Connection) -> rusqlite::Result<()> {
+    conn.busy_handler(Some(|tries| {
+        let wait = usize::try_from(tries).is_ok_and(|tries| tries < BUSY_TRIES);
+        if wait {
+            thread::sleep(BUSY_PAUSE);
+        }
+        wait
+    }))
+}
+
 fn upgrade(conn: &Connection, behind: &[&str]) -> rusqlite::Result<()> {
     if behind.is_empty() {
         return Ok(());
@@ -122,9 +137,9 @@ fn connect(path: &Path, mode: OpenMode) -> rusqlite::Result<Connection> {
         OpenMode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
         OpenMode::ReadOnly | OpenMode::Scratch => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
-    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let mut conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.busy_timeout(BUSY_WAIT)?;
+    wait_when_busy(&mut conn)?;
     // Every attach is the last one to close. Left alone, each would copy the log into the
     // database, wait for the disk and delete the log: see `Records::checkpoint`.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

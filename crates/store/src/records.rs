@@ -220,7 +220,7 @@ impl Records {
     pub fn shorten_log(&mut self) {
         let _ = self.conn.busy_timeout(Duration::ZERO);
         let _ = self.checkpoint();
-        let _ = self.conn.busy_timeout(open::BUSY_WAIT);
+        let _ = open::wait_when_busy(&mut self.conn);
     }
 
     pub(crate) fn path(&self) -> &Path {
