@@ -11,21 +11,30 @@ endif
 # Linked statically: one file for any distribution, and a millisecond less for each start.
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
 STATIC := RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(HOST)
+# Where tests say that this kernel lacks what they need.
+SKIPS := $(abspath $(or $(CARGO_TARGET_DIR),target))/skips
 
-.PHONY: build demo test soak lint fmt bench setup clean help
+.PHONY: build demo test test-kernels soak lint fmt bench setup clean help
 .DEFAULT_GOAL := build
 
 build: ## build pontoon and its CNI plugin, statically linked
 	$(STATIC) --package cli --package cni
-	@echo built $(RELEASE)/pontoon $(RELEASE)/pontoon-cni
+	@echo built $(RELEASE)/pontoon $(RELEASE)/pontoon-sandbox $(RELEASE)/pontoon-cni
 
 demo: setup ## two containers and the outside world, then three nodes; everything removed at the end
 	$(STATIC) --package cli
 	$(AS_ROOT) env PONTOON_BIN_DIR=$(RELEASE) scripts/demo
 
 test: setup ## all tests, on the real kernel, in fresh namespaces
+	scripts/setup fastpath
 	scripts/doctests
-	$(CARGO) nextest run --workspace
+	@rm -f $(SKIPS)
+	PONTOON_TEST_SKIPS=$(SKIPS) $(CARGO) nextest run --workspace; status=$$?; \
+	if [ -s $(SKIPS) ]; then echo 'skipped on this kernel:'; sort $(SKIPS); fi; exit $$status
+
+test-kernels: ## tests on Debian's kernels, in virtual machines; ARGS=--help tells of arguments
+	scripts/setup kernels
+	$(CARGO) run --quiet --package kernels -- $(ARGS)
 
 lint: ## formatting, clippy, the house rules, licences, shell scripts
 	scripts/setup lint
@@ -44,7 +53,7 @@ soak: setup ## adds and dels from many processes, some of them killed, for some 
 bench: ## the figures, against other tools (release build, some minutes)
 	scripts/setup bench
 	$(STATIC) --package cli --package cni --package bench
-	$(AS_ROOT) $(RELEASE)/bench
+	$(AS_ROOT) $(RELEASE)/bench --docker $(or $(CARGO_TARGET_DIR),target)/docker
 
 setup:
 	@scripts/setup
@@ -53,4 +62,4 @@ clean: ## remove what was built
 	$(CARGO) clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

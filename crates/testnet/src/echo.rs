@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::netns::Netns;
+use crate::patience::patient;
 
 /// How long a client waits for what should come.
 const ANSWER_BOUND: Duration = Duration::from_secs(2);
@@ -92,8 +93,8 @@ impl Netns {
     /// What the kernel says when refused, `TimedOut` or `WouldBlock` when nothing comes.
     pub fn ask(&self, transport: Transport, server: SocketAddr) -> io::Result<SocketAddr> {
         self.run(|| match transport {
-            Transport::Tcp => ask_tcp(server, ANSWER_BOUND),
-            Transport::Udp => ask_udp(server, ANSWER_BOUND / UDP_TRIES, UDP_TRIES),
+            Transport::Tcp => ask_tcp(server, patient(ANSWER_BOUND)),
+            Transport::Udp => ask_udp(server, patient(ANSWER_BOUND) / UDP_TRIES, UDP_TRIES),
         })
     }
 
@@ -103,8 +104,8 @@ impl Netns {
     /// When an answer comes.
     pub fn assert_unreachable(&self, transport: Transport, server: SocketAddr) {
         let answer = self.run(|| match transport {
-            Transport::Tcp => ask_tcp(server, SILENCE_BOUND),
-            Transport::Udp => ask_udp(server, SILENCE_BOUND, 1),
+            Transport::Tcp => ask_tcp(server, patient(SILENCE_BOUND)),
+            Transport::Udp => ask_udp(server, patient(SILENCE_BOUND), 1),
         });
         if let Ok(client) = answer {
             panic!(
@@ -217,7 +218,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (mut stream, client) = listener.accept()?;
-                stream.set_write_timeout(Some(ANSWER_BOUND))?;
+                stream.set_write_timeout(Some(patient(ANSWER_BOUND)))?;
                 stream.write_all(note(seen, client).as_bytes())
             }
             Self::Udp(socket) => {

@@ -6,9 +6,9 @@
 //! Everything hangs on namespaces that nobody else holds, so a test that fails, hangs or is killed
 //! leaves nothing behind.
 //!
-//! A fault of the test's own ground (no root, no `ip`) panics with what to do: a skipped test
-//! proves nothing. This crate knows nothing of Pontoon but `PONTOON_STATE_DIR`, and no shipped
-//! crate depends on it.
+//! A fault of the test's own ground (no root, no `ip`) panics with what to do. What the kernel
+//! lacks makes a test [`skip`], which is counted. This crate knows nothing of Pontoon but
+//! `PONTOON_STATE_DIR`, and no shipped crate depends on it.
 
 mod echo;
 pub mod frame;
@@ -16,8 +16,10 @@ mod netns;
 mod node;
 mod outside;
 mod packet_socket;
+mod patience;
 mod run;
 mod seen;
+mod skip;
 mod wait;
 
 pub use echo::{Server, Transport};
@@ -25,6 +27,8 @@ pub use netns::{Netns, in_netns};
 pub use node::Node;
 pub use outside::Outside;
 pub use packet_socket::Sniffer;
+pub use patience::patient;
 pub use run::{COMMAND_BOUND, Output, output, output_within};
 pub use seen::{Seen, SeenIp};
+pub use skip::{skip, skip_without_device};
 pub use wait::wait_until;

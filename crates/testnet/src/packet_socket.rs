@@ -20,6 +20,7 @@ use rustix::net::{
 };
 
 use crate::netns::Netns;
+use crate::patience::patient;
 
 /// More than any frame: devices pass on segments of up to 64 KiB to be cut later.
 const FRAME_BYTES: usize = 128 * 1024;
@@ -41,6 +42,25 @@ impl Netns {
                     self.label()
                 )
             });
+    }
+
+    /// The same for many frames, in order. Closing a packet socket waits for the kernel, so one
+    /// serves them all.
+    ///
+    /// # Panics
+    /// As [`Netns::send_frame`].
+    pub fn send_frames(&self, ifname: &str, frames: &[Vec<u8>]) {
+        let send_all = || {
+            let socket = open(ifname, Listen::No)?;
+            let mut frames = frames.iter();
+            frames.try_for_each(|frame| send(&socket, frame, SendFlags::empty()).map(drop))
+        };
+        self.run(send_all).unwrap_or_else(|errno| {
+            panic!(
+                "cannot send frames on {ifname} in {}: {errno}",
+                self.label()
+            )
+        });
     }
 
     /// Gathers the frames that arrive at the device `ifname` from now on.
@@ -72,7 +92,7 @@ impl fmt::Debug for Sniffer {
 }
 
 impl Sniffer {
-    /// The next frame that fits `wanted`, within `bound`.
+    /// The next frame that fits `wanted`, within `bound`, see [`patient`].
     pub fn first(&self, bound: Duration, wanted: impl FnMut(&[u8]) -> bool) -> Option<Vec<u8>> {
         self.gather(bound, wanted).1
     }
@@ -80,7 +100,7 @@ impl Sniffer {
     /// The next frame that fits `wanted`.
     ///
     /// # Panics
-    /// When none does within two seconds, naming `what`.
+    /// When none does within two seconds (see [`patient`]), naming `what`.
     pub fn expect(&self, what: &str, wanted: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
         let (others, found) = self.gather(ARRIVAL_BOUND, wanted);
         found.unwrap_or_else(|| {
@@ -95,7 +115,7 @@ impl Sniffer {
     /// All frames that arrive before the one that fits `marker`, the marker left out.
     ///
     /// # Panics
-    /// When the marker does not arrive within two seconds.
+    /// When the marker does not arrive within two seconds (see [`patient`]).
     #[must_use]
     pub fn until(&self, marker: impl FnMut(&[u8]) -> bool) -> Vec<Vec<u8>> {
         let (before, found) = self.gather(ARRIVAL_BOUND, marker);
@@ -113,7 +133,7 @@ impl Sniffer {
         bound: Duration,
         mut wanted: impl FnMut(&[u8]) -> bool,
     ) -> (Vec<Vec<u8>>, Option<Vec<u8>>) {
-        let deadline = Instant::now() + bound;
+        let deadline = Instant::now() + patient(bound);
         let mut others = Vec::new();
         while let Some(frame) = self.next(deadline) {
             if wanted(&frame) {

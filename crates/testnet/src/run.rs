@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 
+use crate::patience::patient;
+
 /// How long one command may take.
 pub const COMMAND_BOUND: Duration = Duration::from_secs(60);
 
@@ -61,6 +63,7 @@ pub fn output(command: &mut Command) -> Output {
 /// When it cannot be started, and when it does not end within `bound`; it is killed then, with the
 /// processes it started.
 pub fn output_within(bound: Duration, command: &mut Command) -> Output {
+    let bound = patient(bound);
     let deadline = Instant::now() + bound;
     let mut child = spawn(command);
     let mut said = [

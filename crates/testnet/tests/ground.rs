@@ -5,7 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use testnet::frame::{self, ArpOperation, BROADCAST, Mac, SctpChunk};
-use testnet::{Netns, Node, Outside, Seen, Transport, in_netns, output_within, wait_until};
+use testnet::{
+    Netns, Node, Outside, Seen, Transport, in_netns, output_within, patient, skip_without_device,
+    wait_until,
+};
 
 const FORGED: Mac = [2, 0, 0, 0, 0, 0x66];
 const BOTH: [Transport; 2] = [Transport::Tcp, Transport::Udp];
@@ -280,7 +283,7 @@ fn a_command_that_hangs_is_killed_with_its_children() {
     });
     let message = *hung.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("begun"), "{message}");
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < patient(Duration::from_secs(10)));
 }
 
 #[test]
@@ -303,4 +306,34 @@ fn a_handle_keeps_a_namespace_that_has_lost_its_name() {
     let lo = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     assert!(handle.ask(Transport::Tcp, lo).is_err());
     assert_eq!(handle.run(|| node.sh("ip -br link")).lines().count(), 1);
+}
+
+#[test]
+fn what_the_kernel_lacks_is_counted_with_its_reason() {
+    let node = Node::new();
+    let skips = node.state_dir().join("skips");
+    let mut command = node.command(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "a_test_of_no_kernel", "--ignored", "--nocapture"])
+        .env("PONTOON_TEST_SKIPS", &skips);
+    for count in 1..=2 {
+        let output = testnet::output(&mut command);
+        assert!(output.success(), "{output}");
+        let counted = std::fs::read_to_string(&skips).unwrap();
+        let reason = "this kernel has no flying-carpet devices";
+        assert_eq!(counted.matches(reason).count(), count, "{counted}");
+    }
+}
+
+#[test]
+#[ignore = "what_the_kernel_lacks_is_counted_with_its_reason runs it"]
+fn a_test_of_no_kernel() {
+    assert!(!skip_without_device("bridge"));
+    assert!(skip_without_device("flying-carpet"));
+}
+
+#[test]
+fn a_device_that_cannot_be_tried_is_no_skip() {
+    let tried = std::panic::catch_unwind(|| skip_without_device("veth peer name"));
+    assert!(tried.is_err());
 }

@@ -158,7 +158,7 @@ fn fifty_thousand_ports_in_one_range_answer_at_both_ends_and_between() {
     let started = Instant::now();
     site.attach("web", "a", 10, "-p 10000-59999");
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < testnet::patient(Duration::from_secs(2)), "{took:?}");
     assert_ports_answer(&site, &[10_000, 10_001, 35_000, 59_998, 59_999], 0);
     let _servers = [
         serve_all(&site.at("a"), &[9999, 60_000]),
@@ -185,7 +185,7 @@ mod heavy {
         let started = Instant::now();
         site.attach("web", "a", 10, "-p 10000-59999:9000-58999");
         let took = started.elapsed();
-        assert!(took < Duration::from_secs(20), "{took:?}");
+        assert!(took < testnet::patient(Duration::from_secs(20)), "{took:?}");
         assert_ports_answer(&site, &[10_000, 35_000, 59_999], 1000);
         site.node.assert_settled();
         site.node.sh("nft flush ruleset");

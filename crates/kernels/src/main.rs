@@ -1,0 +1,156 @@
+//! `kernels`: the tests on other kernels than this machine's, in virtual machines.
+//!
+//! It decides nothing of what is tested: `.config/kernels.toml` names kernels and sets of tests,
+//! and the tests are those that nextest runs on this machine too. Read [`course`] for what happens
+//! on one kernel, [`guest`] for what happens inside.
+
+mod config;
+mod course;
+mod guest;
+mod job;
+mod list;
+mod machine;
+mod progress;
+mod table;
+
+use std::env;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+
+use config::{Config, KernelEntry};
+use job::{Desk, Test};
+use machine::{Blueprint, Engine};
+use table::Table;
+
+/// The namespace tests on Debian's kernels, in virtual machines.
+///
+/// `scripts/setup kernels` fetches what is needed; `.config/kernels.toml` says which kernels and
+/// tests there are. The machines have this machine's files: changes stay in their memory. Exit
+/// code 0 when nothing failed, 1 otherwise.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kernels",
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
+struct Args {
+    /// Only tests with this in their names, or that fit this filter of nextest's
+    test: Option<String>,
+    /// A kernel, several times for several; all without
+    #[arg(long, value_name = "NAME")]
+    kernel: Vec<String>,
+    /// A set of tests
+    #[arg(long, default_value = "all", value_name = "NAME")]
+    set: String,
+    /// A root shell on the first kernel; no tests
+    #[arg(long)]
+    shell: bool,
+    /// Print which tests would be run
+    #[arg(long, conflicts_with = "shell")]
+    list: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Times by which all limits are longer: for a machine that is busy with other things
+    #[arg(long, default_value_t = 1, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=50))]
+    slowness: u32,
+    /// Let the processor run the guest (needs /dev/kvm); emulation works anywhere
+    #[arg(long)]
+    kvm: bool,
+    #[command(subcommand)]
+    inside: Option<Inside>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Inside {
+    /// What the virtual machine runs
+    #[command(hide = true)]
+    Guest { dir: PathBuf },
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(Inside::Guest { dir }) = &args.inside {
+        guest::work(dir)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut config = Config::read(&env::current_dir().context("find the working directory")?)?;
+    config.machine = config.machine.slowed(args.slowness);
+    let kernels = config.kernels(&args.kernel)?;
+    if args.shell {
+        let first = kernels.first().context("find a kernel")?;
+        let status = args.blueprint(&config, first).shell()?;
+        return Ok(exit(status.success()));
+    }
+    let set = config.set(&args.set)?;
+    let tests = list::tests(&set.filter, args.test.as_deref(), &config.machine)?;
+    ensure!(!tests.is_empty(), "no test of the set fits");
+    if args.list {
+        let titles = tests.iter().map(|test| test.title() + "\n");
+        stdout().write_all(titles.collect::<String>().as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let total = Duration::from_secs(set.total_secs) * args.slowness;
+    let table = args.run(&config, &kernels, (tests, total))?;
+    let text = match args.json {
+        true => format!("{:#}\n", table.json()),
+        false => table.print(),
+    };
+    stdout().write_all(text.as_bytes())?;
+    Ok(exit(!table.has_failures()))
+}
+
+impl Args {
+    fn blueprint<'a>(&self, config: &'a Config, kernel: &'a KernelEntry) -> Blueprint<'a> {
+        let engine = match self.kvm {
+            true => Engine::Kvm,
+            false => Engine::Emulation,
+        };
+        Blueprint {
+            config,
+            kernel,
+            engine,
+        }
+    }
+
+    /// One kernel after the other: emulation takes all that the processors have.
+    fn run(
+        &self,
+        config: &Config,
+        kernels: &[&KernelEntry],
+        (tests, total): (Vec<Test>, Duration),
+    ) -> Result<Table> {
+        let mut done = Vec::new();
+        for kernel in kernels {
+            progress::say(&format!("{}: booting, {} tests", kernel.name, tests.len()));
+            let dir = desk_dir(&kernel.name)?;
+            machine::end_left_over(&Desk::at(&dir));
+            let desk = Desk::new(&dir)?;
+            let verdicts = course::run(&self.blueprint(config, kernel), &desk, &tests, total)?;
+            done.push((kernel.name.clone(), verdicts));
+        }
+        Ok(Table {
+            tests,
+            kernels: done,
+        })
+    }
+}
+
+/// Beside the program, which is in a target directory: logs stay there until the next run.
+fn desk_dir(kernel: &str) -> Result<PathBuf> {
+    let program = env::current_exe().context("find this program")?;
+    let dir = program.parent().unwrap_or(Path::new("/"));
+    Ok(dir.join("kernels-run").join(kernel))
+}
+
+fn exit(good: bool) -> ExitCode {
+    match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
