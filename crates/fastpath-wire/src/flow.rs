@@ -1,0 +1,139 @@
+//! A flow: everything of a packet's headers that rules of a bridge could have decided by and that
+//! stays the same from packet to packet.
+
+/// Why a packet goes the kernel's way. The number is its place in [`crate::Counters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Slow {
+    /// ARP and all else that is not IP, and what is tagged.
+    NotIp = 0,
+    /// Headers that are cut short or contradict themselves: the kernel decides what becomes of it.
+    Odd = 1,
+    /// IPv4 options.
+    Options = 2,
+    /// A piece of a datagram.
+    Fragment = 3,
+    /// Neither TCP nor UDP; IPv6 extension headers too.
+    Protocol = 4,
+    /// A TCP segment that opens or ends a connection, or is urgent.
+    TcpFlags = 5,
+    /// More than the receiver's MTU.
+    TooBig = 6,
+    /// The kernel has delivered no packet of this flow lately.
+    Unproved = 7,
+}
+
+impl Slow {
+    /// All of them, by number.
+    pub const ALL: [Self; crate::SLOW_KINDS] = [
+        Self::NotIp,
+        Self::Odd,
+        Self::Options,
+        Self::Fragment,
+        Self::Protocol,
+        Self::TcpFlags,
+        Self::TooBig,
+        Self::Unproved,
+    ];
+
+    /// A word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotIp => "not-ip",
+            Self::Odd => "odd",
+            Self::Options => "options",
+            Self::Fragment => "fragment",
+            Self::Protocol => "protocol",
+            Self::TcpFlags => "tcp-flags",
+            Self::TooBig => "too-big",
+            Self::Unproved => "unproved",
+        }
+    }
+}
+
+/// A flow on one port: compared as seven words, all bits of which count.
+///
+/// Word 0 is the port's interface index, the family, the protocol, the DSCP and the hops left;
+/// words 1 and 2 the receiver's and the sender's MAC with a transport port each; then the sender's
+/// and the receiver's address, two words each, an IPv4 address in the first. Bytes of the wire
+/// stand in memory as on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct FlowKey(pub [u64; 7]);
+
+impl FlowKey {
+    /// Whether it is the same flow. Spelled out: a call for seven words would cost more than them.
+    #[inline(always)]
+    pub fn is(&self, other: &Self) -> bool {
+        let [a, b, c, d, e, f, g] = self.0;
+        let [h, i, j, k, l, m, n] = other.0;
+        (a ^ h) | (b ^ i) | (c ^ j) | (d ^ k) | (e ^ l) | (f ^ m) | (g ^ n) == 0
+    }
+}
+
+/// What a packet is to the fast path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// The key, without the interface index.
+    pub(crate) words: [u64; 7],
+    /// Ethernet, IP and transport headers, in bytes.
+    pub headers: u32,
+}
+
+const FAMILY_SHIFT: u32 = 32;
+pub(crate) const IPV4: u64 = 4;
+pub(crate) const IPV6: u64 = 6;
+
+impl Flow {
+    /// The flow as it comes in by a port.
+    #[inline(always)]
+    pub fn key(&self, ifindex: u32) -> FlowKey {
+        let mut words = self.words;
+        words[0] |= ifindex as u64;
+        FlowKey(words)
+    }
+
+    #[inline(always)]
+    pub(crate) fn receiver_mac(&self) -> u64 {
+        mac_bits(self.words[1])
+    }
+
+    #[inline(always)]
+    pub(crate) fn sender_mac(&self) -> u64 {
+        mac_bits(self.words[2])
+    }
+
+    #[inline(always)]
+    pub(crate) fn sender(&self) -> [u64; 2] {
+        [self.words[3], self.words[4]]
+    }
+
+    #[inline(always)]
+    pub(crate) fn receiver(&self) -> [u64; 2] {
+        [self.words[5], self.words[6]]
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_ipv4(&self) -> bool {
+        (self.words[0] >> FAMILY_SHIFT) & 0xff == IPV4
+    }
+}
+
+/// The first word, of family, protocol, DSCP and hops.
+#[inline(always)]
+pub(crate) fn first_word(family: u64, protocol: u8, dscp: u8, hops: u8) -> u64 {
+    let bytes = (protocol as u64) << 8 | (dscp as u64) << 16 | (hops as u64) << 24;
+    (family | bytes) << FAMILY_SHIFT
+}
+
+/// The six bytes of a MAC with two more behind them, as they stand in memory.
+#[inline(always)]
+pub(crate) fn mac_word(mac: [u8; 6], port: [u8; 2]) -> u64 {
+    let [a, b, c, d, e, f] = mac;
+    u64::from_ne_bytes([a, b, c, d, e, f, port[0], port[1]])
+}
+
+#[inline(always)]
+fn mac_bits(word: u64) -> u64 {
+    word & u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0])
+}

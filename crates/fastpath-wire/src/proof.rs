@@ -1,0 +1,118 @@
+//! What the kernel's own delivery of a packet proves, and for how long.
+
+use crate::{BUCKETS, Bucket, FlowKey, Settings};
+
+/// That the kernel delivered a packet of a flow by itself, through every rule there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Proof {
+    pub key: FlowKey,
+    /// When, in nanoseconds of the coarse monotonic clock; 0 for never.
+    pub proved_ns: u64,
+    /// When a copy was last sent to renew it.
+    pub asked_ns: u64,
+    /// The settings' generation then.
+    pub generation: u32,
+    /// The interface index of the port where it came out.
+    pub target: u32,
+    /// The longest frame that this port takes.
+    pub frame_max: u32,
+    pub unused: u32,
+}
+
+/// What becomes of a packet of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Straight to the port that the proof names.
+    Fast,
+    /// The same, and a copy goes the kernel's way to renew the proof.
+    FastAndAsk,
+    Unproved,
+    TooBig,
+}
+
+/// The size of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sized {
+    /// The whole frame.
+    pub frame: u32,
+    /// Ethernet, IP and transport headers.
+    pub headers: u32,
+    /// Payload of each segment that a packet of segments stands for; 0 for one alone.
+    pub segment: u32,
+}
+
+impl Sized {
+    /// The frame that has to fit.
+    #[inline(always)]
+    fn on_the_wire(self) -> u32 {
+        if self.segment == 0 {
+            self.frame
+        } else {
+            self.headers + self.segment
+        }
+    }
+}
+
+impl Proof {
+    /// What becomes of a packet whose key this proof has.
+    #[inline(always)]
+    pub fn verdict(&self, now_ns: u64, settings: &Settings, size: Sized) -> Verdict {
+        let age = now_ns.wrapping_sub(self.proved_ns);
+        if self.generation != settings.generation || age >= settings.proof_ns {
+            return Verdict::Unproved;
+        }
+        if size.on_the_wire() > self.frame_max {
+            return Verdict::TooBig;
+        }
+        let asked = now_ns.wrapping_sub(self.asked_ns);
+        if age >= settings.proof_ns / 2 && asked >= settings.proof_ns / 4 {
+            Verdict::FastAndAsk
+        } else {
+            Verdict::Fast
+        }
+    }
+}
+
+impl FlowKey {
+    /// The number of the flow's bucket.
+    #[inline(always)]
+    pub fn bucket(&self, seed: u64) -> u32 {
+        let mut hash = seed;
+        let mut at = 0;
+        while at < self.0.len() {
+            hash = (hash ^ self.0[at]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 32;
+            at += 1;
+        }
+        hash as u32 & (BUCKETS - 1)
+    }
+}
+
+impl Bucket {
+    /// Where the proof of a flow goes: to its own place, else to the oldest one's.
+    #[inline(always)]
+    pub fn place(&mut self, key: &FlowKey) -> &mut Proof {
+        let [a, b] = &mut self.proofs;
+        if a.key.is(key) {
+            a
+        } else if b.key.is(key) || b.proved_ns < a.proved_ns {
+            b
+        } else {
+            a
+        }
+    }
+
+    /// The proof of a flow, of whatever age.
+    #[inline(always)]
+    pub fn find(&mut self, key: &FlowKey) -> Option<&mut Proof> {
+        let [a, b] = &mut self.proofs;
+        if a.key.is(key) {
+            Some(a)
+        } else if b.key.is(key) {
+            Some(b)
+        } else {
+            None
+        }
+    }
+}

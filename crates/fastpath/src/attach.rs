@@ -1,0 +1,178 @@
+//! Attaches the programs to a port, on both sides, and takes them off.
+//!
+//! By tcx, whose attachment is an object that we pin. Where the kernel has none (before 6.6), by a
+//! filter of `clsact` that stands behind all others: whatever is on the port has its say first.
+
+use std::path::Path;
+
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
+};
+use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
+use aya::util::KernelVersion;
+use fastpath_wire::{PROGRAM_IN, PROGRAM_OUT};
+use model::IfName;
+
+use crate::error::{FastPathError, Result};
+use crate::place::remove_file;
+
+/// The filter's place: the last one.
+const PRIORITY: u16 = u16::MAX;
+const HANDLE: TcHandle = TcHandle::new(0, 0x706e);
+
+/// The way from the container, and the way to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    In,
+    Out,
+}
+
+impl Side {
+    pub const BOTH: [Self; 2] = [Self::In, Self::Out];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::In => PROGRAM_IN,
+            Self::Out => PROGRAM_OUT,
+        }
+    }
+
+    fn attach_type(self) -> TcAttachType {
+        match self {
+            Self::In => TcAttachType::Ingress,
+            Self::Out => TcAttachType::Egress,
+        }
+    }
+}
+
+/// How programs are attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hook {
+    Tcx,
+    Clsact,
+}
+
+impl Hook {
+    /// The best one that the running kernel has.
+    pub fn of_this_kernel() -> Self {
+        if KernelVersion::current().is_ok_and(|kernel| kernel >= KernelVersion::new(6, 6, 0)) {
+            Self::Tcx
+        } else {
+            Self::Clsact
+        }
+    }
+}
+
+/// One program, to be on one side of ports.
+pub(crate) struct Attacher<'p> {
+    pub program: &'p mut SchedClassifier,
+    /// Its number in the kernel.
+    pub id: u32,
+    pub side: Side,
+    pub hook: Hook,
+}
+
+impl Attacher<'_> {
+    /// Puts the program on a port, or in the place of another version of it.
+    pub fn ensure(&mut self, port: &IfName, pin: &Path) -> Result<()> {
+        let done = match self.hook {
+            Hook::Tcx => self.ensure_tcx(port, pin),
+            Hook::Clsact => self.ensure_filter(port, pin),
+        };
+        done.map_err(|source| FastPathError::Attach {
+            port: port.clone(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Whether this very program is on the port.
+    pub fn is_on(&self, port: &IfName, pin: &Path) -> bool {
+        match self.hook {
+            Hook::Tcx => {
+                let on = SchedClassifier::query_tcx(port.as_str(), self.side.attach_type());
+                on.is_ok_and(|(_, programs)| programs.iter().any(|p| p.id() == self.id))
+            }
+            Hook::Clsact => pin.exists(),
+        }
+    }
+
+    fn ensure_tcx(&mut self, port: &IfName, pin: &Path) -> std::result::Result<(), ProgramError> {
+        if self.is_on(port, pin) && pin.exists() {
+            return Ok(());
+        }
+        if let Ok(old) = PinnedLink::from_pin(pin) {
+            let old: std::result::Result<SchedClassifierLink, _> = FdLink::from(old).try_into();
+            let updated = old.ok().map(|link| self.program.attach_to_link(link));
+            if matches!(updated, Some(Ok(_))) && self.is_on(port, pin) {
+                return Ok(());
+            }
+            // Of a device that is gone.
+            std::fs::remove_file(pin).map_err(ProgramError::IOError)?;
+        }
+        let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+        let side = self.side.attach_type();
+        let id = self
+            .program
+            .attach_with_options(port.as_str(), side, options)?;
+        let link: FdLink = self.program.take_link(id)?.try_into().map_err(|_| {
+            let error = std::io::Error::other("the attachment can't be pinned");
+            ProgramError::IOError(error)
+        })?;
+        link.pin(pin)
+            .map(drop)
+            .map_err(|error| ProgramError::IOError(std::io::Error::other(error)))
+    }
+
+    /// A filter has no object of its own to pin: a copy of the program's pin says it is there.
+    fn ensure_filter(
+        &mut self,
+        port: &IfName,
+        pin: &Path,
+    ) -> std::result::Result<(), ProgramError> {
+        let side = self.side.attach_type();
+        // Where it is there already, the filter's own error tells what is wrong.
+        let _ = qdisc_add_clsact(port.as_str());
+        let _ = remove_filter(port, self.side);
+        let options = NlOptions {
+            priority: PRIORITY,
+            handle: HANDLE,
+            classid: None,
+        };
+        let id = self.program.attach_with_options(
+            port.as_str(),
+            side,
+            TcAttachOptions::Netlink(options),
+        )?;
+        // Dropped, it would be detached.
+        std::mem::forget(self.program.take_link(id)?);
+        let _ = std::fs::remove_file(pin);
+        self.program
+            .pin(pin)
+            .map_err(|error| ProgramError::IOError(std::io::Error::other(error)))
+    }
+}
+
+/// Takes a program off a port; one that is gone, or whose device is, is no error.
+pub(crate) fn detach(port: &IfName, side: Side, hook: Hook, pin: &Path) -> Result<()> {
+    if hook == Hook::Clsact {
+        // The device may be gone, and the filter with it.
+        let _ = remove_filter(port, side);
+    }
+    remove_file(pin)
+}
+
+fn remove_filter(port: &IfName, side: Side) -> std::result::Result<(), ProgramError> {
+    let side = side.attach_type();
+    let link = SchedClassifierLink::attached(port.as_str(), side, PRIORITY, HANDLE, None);
+    use aya::programs::links::Link;
+    link.map_err(ProgramError::IOError)?.detach()
+}

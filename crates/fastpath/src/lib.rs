@@ -1,0 +1,61 @@
+//! The fast path: BPF programs that give packets between endpoints of one node straight to the
+//! receiver. The kernel's way stays as it is, and carries everything by itself.
+//!
+//! # What may be carried
+//! The kernel is its own witness. `pontoon_out` stands where a packet has gone through all there
+//! is: traffic control, the port's guard, foreign tables of any family, `br_netfilter` and what is
+//! hooked behind it, the bridge's forwarding. What arrives there proves its flow: the same port in,
+//! the same MACs, addresses, transport ports, DSCP and hops were delivered to this port, unchanged.
+//! For a second (`proof_ns`) `pontoon_in` gives packets with exactly these headers to the same
+//! port by `bpf_redirect_peer`. All others go on (R1): nothing is ever dropped here.
+//!
+//! So a verdict is never computed twice. It is the ruleset's own (R3), whatever it was made of, and
+//! no older than a second: a rule added at any place, by anybody, bites by itself then, and at the
+//! next packet after [`FastPath::bump`]. While a flow runs, a copy of one of its packets each
+//! half second goes the kernel's way, renews the proof, and ends there.
+//!
+//! Conntrack (R2) is not asked: between endpoints of one bridge there is none, by our own
+//! `notrack` or without `br_netfilter`. What other rules track they would see only in part, so what
+//! opens and ends a connection, fragments, options and ICMP always go the kernel's way.
+//!
+//! A proof is written only between ports that the engine has entered in a map, of the same
+//! network, each with its own MAC and addresses (R7): the guard's checks once more. Whatever
+//! changes in this map voids all proofs. Nothing is inserted for a packet (R6): proofs are places
+//! in an array, one for each CPU, so that no two write to one. What is longer than the receiver's
+//! MTU goes the kernel's way (R5).
+//!
+//! Two things stand where `pontoon_out` can't see them: a queue and a classic filter of traffic
+//! control at the port. A port that has one is left alone (R4). One that comes later is seen at the
+//! next [`FastPath::ensure`], not before.
+//!
+//! # What it changes besides speed
+//! Counters of rules, and rules that act on a packet by chance, rate or content, see one packet
+//! in half a second of an established flow; a packet that comes just before its flow is proved can
+//! be overtaken; captures on the receiver's port do not show what is carried.
+//!
+//! # Rooms
+//! `programs` loads and pins, `place` knows where, `attach` puts programs on ports, `hindrance`
+//! says on which not, `node` puts it together. Packet logic is in `fastpath-wire`, the programs are
+//! in `fastpath-ebpf`. Nothing here decides which networks have a fast path.
+
+mod attach;
+mod error;
+mod hindrance;
+mod node;
+mod place;
+mod port;
+mod programs;
+mod raw;
+mod status;
+
+pub use attach::Hook;
+pub use error::FastPathError;
+pub use hindrance::Hindrance;
+pub use node::{Ensured, FastPath};
+pub use port::Port;
+pub use status::{PortStatus, SlowCount, Status};
+
+/// Whether this build has the programs.
+pub fn is_built() -> bool {
+    programs::is_built()
+}

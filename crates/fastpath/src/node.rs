@@ -1,0 +1,355 @@
+//! One node's fast path: on and off for a network, and ports that come and go.
+//!
+//! Callers hold the node's lock: two at once would write the same map.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aya::maps::{MapError, PerCpuValues};
+use aya::util::nr_cpus;
+use fastpath_wire::{Counters, MAP_COUNTERS, MAP_PORTS, MAP_SETTINGS, Settings};
+use model::{IfName, NetworkId, NodeId};
+
+use crate::attach::{Attacher, Hook, Side, detach};
+use crate::error::{FastPathError, Result};
+use crate::hindrance::{self, Hindrance};
+use crate::place::Place;
+use crate::port::{Port, ifindex};
+use crate::programs::{self, Opened};
+use crate::raw::Raw;
+
+/// How long the kernel's own delivery of a packet speaks for its flow.
+const PROOF: Duration = Duration::from_secs(1);
+
+/// A node's fast path, whether it is on or not.
+#[derive(Debug, Clone)]
+pub struct FastPath {
+    pub(crate) place: Place,
+    pub(crate) hook: Hook,
+}
+
+/// What [`FastPath::ensure`] has found.
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Ensured {
+    /// Ports that have the fast path now.
+    pub on: Vec<IfName>,
+    /// Ports that go without.
+    pub hindered: Vec<(IfName, Hindrance)>,
+}
+
+/// A port with its place in the map.
+pub(crate) type Entries = BTreeMap<u32, (Port, fastpath_wire::Port)>;
+
+impl FastPath {
+    /// The fast path of the node with these records.
+    pub fn of(node: NodeId) -> Self {
+        Self::with_hook(node, Hook::of_this_kernel())
+    }
+
+    /// The same, attached in a way of the caller's choice.
+    pub fn with_hook(node: NodeId, hook: Hook) -> Self {
+        Self {
+            place: Place::of(node),
+            hook,
+        }
+    }
+
+    /// The networks that it is on for.
+    ///
+    /// # Errors
+    /// A folder that can't be read.
+    pub fn networks(&self) -> Result<Vec<NetworkId>> {
+        self.place.networks()
+    }
+
+    /// Whether it is on for a network: one system call.
+    pub fn is_on(&self, network: NetworkId) -> bool {
+        self.place.is_on(network)
+    }
+
+    /// Loads this build's programs, in the place of others, and turns the fast path on for these
+    /// networks. [`FastPath::ensure`] puts it on their ports. `random` is for the order of proofs in
+    /// memory.
+    ///
+    /// # Errors
+    /// A build without it; a missing right; a kernel that refuses.
+    pub fn turn_on(&self, networks: &[NetworkId], random: u64) -> Result<()> {
+        if !programs::is_built() {
+            return Err(FastPathError::NotBuilt);
+        }
+        let mut all = self.place.networks()?;
+        if programs::are_of_another_layout(&self.place) {
+            self.place.remove()?;
+        }
+        self.place.make()?;
+        programs::load(&self.place)?;
+        self.settle(random)?;
+        all.extend(networks);
+        all.iter()
+            .try_for_each(|network| self.place.make_network(*network))
+    }
+
+    /// Settings of programs that have none yet.
+    fn settle(&self, random: u64) -> Result<()> {
+        let Some(mut opened) = Opened::open(&self.place)? else {
+            return Ok(());
+        };
+        let Raw(settings) = opened.settings.get(&0, 0).map_err(in_map(MAP_SETTINGS))?;
+        if settings.generation != 0 {
+            return Ok(());
+        }
+        let settings = Settings {
+            proof_ns: u64::try_from(PROOF.as_nanos()).unwrap_or(u64::MAX),
+            seed: random,
+            generation: 1,
+            token: random as u32 & 0xffff | 1,
+        };
+        let set = opened.settings.set(0, Raw(settings), 0);
+        set.map_err(in_map(MAP_SETTINGS))
+    }
+
+    /// Makes the ports that have the fast path those of these that can have it, among networks
+    /// that it is on for. `ports` are all of the node's.
+    ///
+    /// # Errors
+    /// A kernel that refuses; what was done before stays.
+    pub fn ensure(&self, ports: &[Port]) -> Result<Ensured> {
+        let Some(mut opened) = Opened::open(&self.place)? else {
+            return Ok(Ensured::default());
+        };
+        let networks = self.place.networks()?;
+        let mut ensured = Ensured::default();
+        let mut entries = Entries::new();
+        for port in ports.iter().filter(|p| networks.contains(&p.network)) {
+            match self.look(port)? {
+                Ok((index, wire)) => {
+                    entries.insert(index, (port.clone(), wire));
+                }
+                Err(hindrance) => ensured.hindered.push((port.name.clone(), hindrance)),
+            }
+        }
+        let changed = enter(&mut opened, &entries)?;
+        if changed {
+            bump(&mut opened)?;
+        }
+        self.attach(&entries)?;
+        self.detach_others(&networks, &entries)?;
+        ensured.on = entries.into_values().map(|(port, _)| port.name).collect();
+        Ok(ensured)
+    }
+
+    /// Gives one port more the fast path, where it is on for its network: the part of an attach.
+    ///
+    /// # Errors
+    /// A kernel that refuses.
+    pub fn add(&self, port: &Port) -> Result<Option<Hindrance>> {
+        if !self.is_on(port.network) {
+            return Ok(None);
+        }
+        let Some(mut opened) = Opened::open(&self.place)? else {
+            return Ok(None);
+        };
+        let (index, wire) = match self.look(port)? {
+            Ok(found) => found,
+            Err(hindrance) => return Ok(Some(hindrance)),
+        };
+        let entries = Entries::from([(index, (port.clone(), wire))]);
+        insert(&mut opened, index, wire)?;
+        bump(&mut opened)?;
+        self.attach(&entries)?;
+        Ok(None)
+    }
+
+    /// Takes the fast path off a port: the part of a detach, before its device goes (R7). A port
+    /// without is no error.
+    ///
+    /// # Errors
+    /// A kernel that refuses.
+    pub fn withdraw(&self, network: NetworkId, name: &IfName) -> Result<()> {
+        if !self.is_on(network) {
+            return Ok(());
+        }
+        if let Some(mut opened) = Opened::open(&self.place)? {
+            if let Some(index) = self.index(name)? {
+                remove(&mut opened, index)?;
+            }
+            bump(&mut opened)?;
+        }
+        self.detach_port(network, name)
+    }
+
+    /// Turns it off for a network, or everywhere, and leaves nothing of it.
+    ///
+    /// # Errors
+    /// What can't be removed.
+    pub fn turn_off(&self, network: Option<NetworkId>) -> Result<()> {
+        let mut left = self.place.networks()?;
+        let mut gone = left.clone();
+        if let Some(network) = network {
+            left.retain(|n| *n != network);
+            gone.retain(|n| *n == network);
+        } else {
+            left.clear();
+        }
+        for network in gone {
+            for name in self.attached_ports(network)? {
+                self.withdraw(network, &name)?;
+            }
+            self.place.remove_network(network)?;
+        }
+        if left.is_empty() {
+            self.place.remove()?;
+        }
+        Ok(())
+    }
+
+    /// Makes every flow prove itself again: called where rules have changed.
+    ///
+    /// # Errors
+    /// A map that can't be written.
+    pub fn bump(&self) -> Result<()> {
+        match Opened::open(&self.place)? {
+            Some(mut opened) => bump(&mut opened),
+            None => Ok(()),
+        }
+    }
+
+    fn index(&self, name: &IfName) -> Result<Option<u32>> {
+        ifindex(name).map_err(|source| FastPathError::Look {
+            port: name.clone(),
+            source,
+        })
+    }
+
+    pub(crate) fn look(
+        &self,
+        port: &Port,
+    ) -> Result<std::result::Result<(u32, fastpath_wire::Port), Hindrance>> {
+        let (index, bridge) = (self.index(&port.name)?, self.index(&port.bridge)?);
+        let (Some(index), Some(bridge)) = (index, bridge) else {
+            return Ok(Err(Hindrance::NoDevice));
+        };
+        let found = hindrance::look(index, self.hook).map_err(|source| FastPathError::Look {
+            port: port.name.clone(),
+            source,
+        })?;
+        Ok(match found {
+            Some(hindrance) => Err(hindrance),
+            None => Ok((index, port.wire(bridge))),
+        })
+    }
+
+    fn attach(&self, entries: &Entries) -> Result<()> {
+        for side in Side::BOTH {
+            let (mut program, id) = programs::program(&self.place, side)?;
+            let mut attacher = Attacher {
+                program: &mut program,
+                id,
+                side,
+                hook: self.hook,
+            };
+            for (port, _) in entries.values() {
+                let pin = self.place.link(port.network, &port.name, side);
+                attacher.ensure(&port.name, &pin)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn detach_port(&self, network: NetworkId, name: &IfName) -> Result<()> {
+        Side::BOTH.into_iter().try_for_each(|side| {
+            let pin = self.place.link(network, name, side);
+            detach(name, side, self.hook, &pin)
+        })
+    }
+
+    fn detach_others(&self, networks: &[NetworkId], entries: &Entries) -> Result<()> {
+        for network in networks {
+            for name in self.attached_ports(*network)? {
+                let mut wanted = entries.values().map(|(port, _)| port);
+                if !wanted.any(|port| port.network == *network && port.name == name) {
+                    self.detach_port(*network, &name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ports that have a pin in a network.
+    fn attached_ports(&self, network: NetworkId) -> Result<Vec<IfName>> {
+        let mut names = Vec::new();
+        for pin in self.place.links(network)? {
+            let file = pin.file_name().unwrap_or_default().to_string_lossy();
+            let port = Side::BOTH
+                .iter()
+                .find_map(|side| file.strip_suffix(&format!("-{}", side.word())));
+            names.extend(port.and_then(|port| port.parse().ok()));
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+/// Makes the map of ports this one. Whether it was another.
+fn enter(opened: &mut Opened, entries: &Entries) -> Result<bool> {
+    let there: std::result::Result<Vec<_>, MapError> = opened.ports.iter().collect();
+    let there = BTreeMap::from_iter(there.map_err(in_map(MAP_PORTS))?);
+    let mut changed = false;
+    for index in there.keys().filter(|index| !entries.contains_key(index)) {
+        remove(opened, *index)?;
+        changed = true;
+    }
+    for (index, (_, wire)) in entries {
+        if there.get(index) != Some(&Raw(*wire)) {
+            insert(opened, *index, *wire)?;
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+fn insert(opened: &mut Opened, index: u32, wire: fastpath_wire::Port) -> Result<()> {
+    let cpus = nr_cpus().map_err(|(_, source)| FastPathError::ReadDir {
+        path: "/sys/devices/system/cpu/possible".into(),
+        source,
+    })?;
+    let zeros = PerCpuValues::try_from(vec![Raw(Counters::default()); cpus]);
+    let zeros = zeros.map_err(|source| in_map(MAP_COUNTERS)(MapError::IoError(source)))?;
+    let counted = opened.counters.insert(index, zeros, 0);
+    counted.map_err(in_map(MAP_COUNTERS))?;
+    let entered = opened.ports.insert(index, Raw(wire), 0);
+    entered.map_err(in_map(MAP_PORTS))
+}
+
+fn remove(opened: &mut Opened, index: u32) -> Result<()> {
+    absent_is_fine(opened.ports.remove(&index)).map_err(in_map(MAP_PORTS))?;
+    absent_is_fine(opened.counters.remove(&index)).map_err(in_map(MAP_COUNTERS))
+}
+
+fn absent_is_fine(removed: std::result::Result<(), MapError>) -> std::result::Result<(), MapError> {
+    match removed {
+        Err(MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        Err(MapError::KeyNotFound) => Ok(()),
+        other => other,
+    }
+}
+
+fn bump(opened: &mut Opened) -> Result<()> {
+    let Raw(mut settings) = opened.settings.get(&0, 0).map_err(in_map(MAP_SETTINGS))?;
+    // 0 is for settings that were never made.
+    settings.generation = settings.generation.wrapping_add(1).max(1);
+    let set = opened.settings.set(0, Raw(settings), 0);
+    set.map_err(in_map(MAP_SETTINGS))
+}
+
+pub(crate) fn in_map(map: &'static str) -> impl Fn(MapError) -> FastPathError {
+    move |source| FastPathError::Map {
+        map,
+        source: Box::new(source),
+    }
+}

@@ -1,0 +1,120 @@
+//! The object that the build has embedded, loaded and pinned; and what is pinned, opened.
+
+use std::fs;
+use std::path::Path;
+
+use aya::EbpfLoader;
+use aya::maps::{Array, HashMap, Map, MapData, MapInfo, PerCpuHashMap};
+use aya::programs::SchedClassifier;
+use fastpath_wire::{Counters, MAP_COUNTERS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, Port, Settings};
+
+use crate::attach::Side;
+use crate::error::{FastPathError, Result};
+use crate::place::Place;
+use crate::raw::Raw;
+
+#[cfg(has_programs)]
+const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(env!("PONTOON_PROGRAMS")));
+#[cfg(not(has_programs))]
+const OBJECT: Option<&[u8]> = None;
+
+const MAPS: [(&str, usize); 4] = [
+    (MAP_SETTINGS, size_of::<Settings>()),
+    (MAP_PORTS, size_of::<Port>()),
+    (MAP_PROOFS, size_of::<fastpath_wire::Bucket>()),
+    (MAP_COUNTERS, size_of::<Counters>()),
+];
+
+pub(crate) fn is_built() -> bool {
+    OBJECT.is_some()
+}
+
+/// Loads the programs on the maps that are pinned, or new ones, and pins them in the place of
+/// those that were.
+pub(crate) fn load(place: &Place) -> Result<()> {
+    let object = OBJECT.ok_or(FastPathError::NotBuilt)?;
+    let mut loader = EbpfLoader::new();
+    for (name, _) in MAPS {
+        loader.map_pin_path(name, place.pin(name));
+    }
+    let failed = |source| FastPathError::Load(Box::new(source));
+    let mut object = loader.load(object).map_err(failed)?;
+    for side in Side::BOTH {
+        let name = side.program();
+        let program = object
+            .program_mut(name)
+            .ok_or(FastPathError::NoProgram(name))?;
+        let refused = |source| FastPathError::Program {
+            program: name,
+            source: Box::new(source),
+        };
+        let program: &mut SchedClassifier = program.try_into().map_err(refused)?;
+        program.load().map_err(refused)?;
+        pin(program, place, name)?;
+    }
+    Ok(())
+}
+
+/// Under another name first: at no moment is there none.
+fn pin(program: &mut SchedClassifier, place: &Place, name: &str) -> Result<()> {
+    let (new, path) = (place.pin(&format!("{name}-new")), place.pin(name));
+    crate::place::remove_file(&new)?;
+    program.pin(&new).map_err(|source| FastPathError::Pin {
+        path: new.clone(),
+        source: Box::new(source),
+    })?;
+    fs::rename(&new, &path).map_err(|source| FastPathError::Remove { path, source })
+}
+
+/// Whether the maps that are pinned are of another layout than this build's.
+pub(crate) fn are_of_another_layout(place: &Place) -> bool {
+    MAPS.iter().any(|(name, bytes)| {
+        let pinned = MapInfo::from_pin(place.pin(name));
+        pinned.is_ok_and(|map| map.value_size() as usize != *bytes)
+    })
+}
+
+/// What is pinned.
+pub(crate) struct Opened {
+    pub settings: Array<MapData, Raw<Settings>>,
+    pub ports: HashMap<MapData, u32, Raw<Port>>,
+    pub counters: PerCpuHashMap<MapData, u32, Raw<Counters>>,
+}
+
+impl Opened {
+    /// `None` where nothing is loaded.
+    pub fn open(place: &Place) -> Result<Option<Self>> {
+        if !place.pin(MAP_SETTINGS).exists() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            settings: map(&place.pin(MAP_SETTINGS), MAP_SETTINGS)?,
+            ports: map(&place.pin(MAP_PORTS), MAP_PORTS)?,
+            counters: map(&place.pin(MAP_COUNTERS), MAP_COUNTERS)?,
+        }))
+    }
+}
+
+fn map<T>(pin: &Path, name: &'static str) -> Result<T>
+where
+    T: TryFrom<Map, Error = aya::maps::MapError>,
+{
+    MapData::from_pin(pin)
+        .and_then(Map::from_map_data)
+        .and_then(T::try_from)
+        .map_err(|source| FastPathError::Map {
+            map: name,
+            source: Box::new(source),
+        })
+}
+
+/// A pinned program, and its number.
+pub(crate) fn program(place: &Place, side: Side) -> Result<(SchedClassifier, u32)> {
+    let failed = |source| FastPathError::Program {
+        program: side.program(),
+        source: Box::new(source),
+    };
+    let program = SchedClassifier::from_pin(place.pin(side.program())).map_err(failed)?;
+    let id = program.info().map_err(failed)?.id();
+    Ok((program, id))
+}

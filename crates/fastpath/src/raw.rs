@@ -1,0 +1,18 @@
+//! The maps' words as aya reads and writes them: as bytes.
+#![allow(unsafe_code)]
+
+use aya::Pod;
+use fastpath_wire::{Counters, Port, Settings};
+
+/// A value of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Raw<T>(pub T);
+
+// SAFETY: two words of 64 bits and two of 32, without padding; all bits mean something.
+unsafe impl Pod for Raw<Settings> {}
+// SAFETY: two words of 32 bits, eight bytes, six words of 64 bits, without padding; all bits mean
+// something.
+unsafe impl Pod for Raw<Port> {}
+// SAFETY: words of 64 bits.
+unsafe impl Pod for Raw<Counters> {}
