@@ -1,16 +1,17 @@
 //! One look at everything: what the cluster is, what this node makes of it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::{Adopted, Change, Engine, EngineError, Mode, Settings, TakeOver};
-use model::{NetworkName, NodeName, Overlay};
+use model::NodeName;
 use serde::Serialize;
 use store::Membership;
-use store::cluster::{ClusterStore, Member};
+use store::cluster::Member;
 
-use crate::agree::{Agreed, Said, Unclaimed, Wish, agree};
+use crate::agree::{Agreed, Unclaimed};
+use crate::talk::{Answer, Claims, Question, Talk};
 use crate::underlay::Underlay;
 use crate::{AgentError, ClusterPlace};
 
@@ -24,27 +25,19 @@ pub struct AgentSettings {
     pub underlay: Vec<IpAddr>,
     /// How long to wait for news before everything is looked at again.
     pub resync: Duration,
+    /// Where to answer questions for metrics besides the agent's own socket.
+    pub metrics: Option<SocketAddr>,
     /// For the engine; the time in it is set anew at each look.
     pub engine: Settings,
 }
 
-/// One node's agent.
+/// One node's agent: what it does to the node.
 pub struct Agent {
     pub(crate) settings: AgentSettings,
-    underlay: Underlay,
-    store: Box<dyn ClusterStore>,
-    said: Said,
-    known: BTreeMap<NetworkName, Overlay>,
+    pub(crate) underlay: Underlay,
+    pub(crate) known: Option<Membership>,
     /// Whether the records were there and the kernel put right by them once.
     settled: bool,
-}
-
-/// Which networks a look claims a part of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Claims {
-    All,
-    /// Those that were not known at the last look.
-    New,
 }
 
 /// What came of one look.
@@ -74,18 +67,21 @@ impl Joined {
 
 impl Agent {
     /// Nobody is asked yet.
-    ///
-    /// # Errors
-    /// `Settings`: what no store can be asked with.
-    pub fn new(settings: AgentSettings) -> Result<Self, AgentError> {
-        Ok(Self {
+    pub fn new(settings: AgentSettings) -> Self {
+        Self {
             underlay: Underlay::new(settings.underlay.clone(), &settings.place.address),
-            store: settings.place.open()?,
-            said: Said::default(),
-            known: BTreeMap::new(),
+            known: None,
             settled: false,
             settings,
-        })
+        }
+    }
+
+    /// Who asks the cluster for this agent.
+    pub(crate) fn talk(&self) -> Result<Talk, AgentError> {
+        Ok(Talk::new(
+            self.settings.place.open()?,
+            self.underlay.clone(),
+        ))
     }
 
     /// Joins the cluster, takes over what it agreed on, and is done.
@@ -94,9 +90,12 @@ impl Agent {
     /// A store that can't be asked or refuses: the kernel is then what the records say. Those of
     /// the engine.
     pub fn once(mut self) -> Result<Change<Joined>, AgentError> {
-        let pass = self.pass(Claims::All);
+        let mut talk = self.talk()?;
+        let first = self.settle()?;
+        let answer = talk.ask(&self.question(Claims::All)?);
+        let pass = self.take(answer);
         let agreed = pass.agreed?;
-        let Change { outcome, plan } = pass.change?;
+        let Change { outcome, plan } = joined(first, pass.change?);
         Ok(Change {
             outcome: Joined {
                 node: agreed.membership.me,
@@ -105,28 +104,6 @@ impl Agent {
             },
             plan,
         })
-    }
-
-    pub(crate) fn pass(&mut self, claims: Claims) -> Pass {
-        let engine = self.engine();
-        let first = match self.settle(&engine) {
-            Ok(first) => first,
-            Err(error) => {
-                return Pass {
-                    agreed: Err(error),
-                    change: Ok(nothing()),
-                };
-            }
-        };
-        let agreed = self.agree(&engine, claims);
-        let (agreed, change) = match agreed {
-            Ok(agreed) => adopt(&engine, agreed),
-            Err(error) => (Err(error), heal(&engine)),
-        };
-        Pass {
-            agreed,
-            change: change.map(|change| joined(first, change)),
-        }
     }
 
     fn engine(&self) -> Engine {
@@ -138,42 +115,60 @@ impl Agent {
 
     /// Before the cluster is asked for the first time: after a reboot the networks are back
     /// whether it answers or not, and the records have the identity that this node joins with.
-    fn settle(&mut self, engine: &Engine) -> Result<Change<Adopted>, AgentError> {
+    pub(crate) fn settle(&mut self) -> Result<Change<Adopted>, AgentError> {
         if self.settled {
             return Ok(nothing());
         }
-        let change = match heal(engine) {
+        let engine = self.engine();
+        let change = match heal(&engine) {
             Ok(change) => change,
             // The records are there; the look that follows tries the steps again.
             Err(EngineError::Apply(_)) => nothing(),
             Err(error) => return Err(error.into()),
         };
-        if let Some(known) = engine.membership()? {
-            self.known = known.cluster.networks;
-        }
+        self.known = engine.membership()?;
         self.settled = true;
         Ok(change)
     }
 
-    fn agree(&mut self, engine: &Engine, claims: Claims) -> Result<Agreed, AgentError> {
-        let name = &self.settings.name;
-        let me = Member {
-            name: name.clone(),
-            id: engine.node_id()?,
-        };
-        let none = BTreeMap::new();
-        let wish = Wish {
-            me: &me,
-            underlay: &|listed| self.underlay.resolve(name, listed),
-            now_secs: now_secs(),
-            known: match claims {
-                Claims::All => &none,
-                Claims::New => &self.known,
+    /// What to ask the cluster.
+    pub(crate) fn question(&self, claims: Claims) -> Result<Question, AgentError> {
+        let known = self.known.as_ref();
+        Ok(Question {
+            me: Member {
+                name: self.settings.name.clone(),
+                id: self.engine().node_id()?,
             },
+            claims,
+            known: known.map_or_else(BTreeMap::new, |known| known.cluster.networks.clone()),
+            now_secs: now_secs(),
+        })
+    }
+
+    /// Takes over what the cluster answered; without an answer the node is as its records say.
+    pub(crate) fn take(&mut self, answer: Answer) -> Pass {
+        let engine = self.engine();
+        let (agreed, change) = match answer {
+            Ok(agreed) => {
+                self.known = Some(agreed.membership.clone());
+                adopt(&engine, agreed)
+            }
+            Err(error) => (Err(error), heal(&engine)),
         };
-        let agreed = agree(&mut *self.store, &wish, &mut self.said)?;
-        self.known.clone_from(&agreed.membership.cluster.networks);
-        Ok(agreed)
+        Pass { agreed, change }
+    }
+
+    /// Makes the node as its records say.
+    pub(crate) fn heal(&self) -> Result<Change<Adopted>, EngineError> {
+        heal(&self.engine())
+    }
+
+    /// This node's underlay addresses as they are now; none where it has not what it should.
+    pub(crate) fn underlay_now(&self) -> Option<Vec<IpAddr>> {
+        let name = &self.settings.name;
+        let known = self.known.as_ref();
+        let listed = known.and_then(|known| known.cluster.nodes.get(name));
+        self.underlay.resolve(name, listed).ok()
     }
 }
 
@@ -232,6 +227,14 @@ pub(crate) fn now_secs() -> u64 {
 }
 
 impl Pass {
+    /// A look that never began.
+    pub fn of_nothing(error: AgentError) -> Self {
+        Self {
+            agreed: Err(error),
+            change: Ok(nothing()),
+        }
+    }
+
     /// Why not everything is as it should be, where something failed as a whole.
     pub fn fault(&self) -> Option<String> {
         if let Err(error) = &self.agreed {

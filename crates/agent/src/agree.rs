@@ -198,6 +198,7 @@ mod tests {
             vni: vni.try_into().unwrap(),
             mtu: MtuSetting::Auto,
             reach: Reach::Outside,
+            span: model::Span::Node,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Changing the cluster as a person asks: a network more, a network less.
 
-use model::{Backend, MtuSetting, NetworkName, NodeName, Overlay, OverlayPrefix, Reach, Vni};
+use model::{Backend, MtuSetting, NetworkName, NodeName, Overlay, OverlayPrefix, Reach, Span, Vni};
 use serde::Serialize;
 use store::cluster::{CHANGE_TRIES, ClusterError, ClusterStore, Member, rules};
 
@@ -13,6 +13,7 @@ pub struct NetworkRequest {
     pub vni: Option<Vni>,
     pub mtu: MtuSetting,
     pub reach: Reach,
+    pub span: Span,
 }
 
 impl NetworkRequest {
@@ -41,6 +42,7 @@ impl NetworkRequest {
             vni,
             mtu: self.mtu,
             reach: self.reach,
+            span: self.span,
         }
     }
 }
@@ -155,6 +157,7 @@ mod tests {
             vni: None,
             mtu: MtuSetting::Auto,
             reach: Reach::Outside,
+            span: Span::Node,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the agent can fail with.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use engine::EngineError;
@@ -21,6 +22,11 @@ pub enum AgentError {
     NotAlone(PathBuf),
     #[error("can't lock {}", path.display())]
     Lock { path: PathBuf, source: io::Error },
+    #[error("can't answer questions for metrics at {address}")]
+    Metrics {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("can't take signals")]
     Signals { source: io::Error },
     #[error("can't start a thread")]

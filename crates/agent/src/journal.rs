@@ -13,6 +13,8 @@ use crate::agree::Agreed;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     Info(String),
+    /// What was found to be wrong, and is right again.
+    Mended(String),
     /// Something for a person to look at.
     Warning(String),
 }
@@ -59,7 +61,7 @@ impl Journal {
             // What follows from the cluster's change is no damage.
             let moved = !(outcome.added.is_empty() && outcome.removed.is_empty());
             if !(followed || moved) {
-                lines.extend(healed(outcome));
+                lines.extend(Self::note_healing(outcome));
             }
             if let Ok(agreed) = &pass.agreed {
                 self.note_complaints(complaints(agreed, outcome), &mut lines);
@@ -68,7 +70,27 @@ impl Journal {
         lines
     }
 
-    fn note_fault(&mut self, fault: Option<String>) -> Vec<Line> {
+    /// The lines of a look at the node alone.
+    pub fn note_healing(adopted: &Adopted) -> Vec<Line> {
+        let reconciled = &adopted.reconciled;
+        let released = reconciled.released.iter().map(|released| {
+            let (network, name) = (&released.network, &released.name);
+            format!(
+                "released endpoint {network}/{name} ({}), which is dead",
+                released.target
+            )
+        });
+        let unfinished = reconciled.removed_networks.iter();
+        let unfinished = unfinished.map(|name| format!("removed network {name}, left half done"));
+        let mended = reconciled.findings.iter().cloned().map(Line::Mended);
+        released
+            .chain(unfinished)
+            .map(Line::Info)
+            .chain(mended)
+            .collect()
+    }
+
+    pub fn note_fault(&mut self, fault: Option<String>) -> Vec<Line> {
         let line = match (&self.fault, &fault) {
             (old, Some(new)) if old.as_ref() != Some(new) => Some(Line::Warning(format!(
                 "{new}; going on with what the records say"
@@ -149,24 +171,6 @@ fn networks(adopted: &Adopted) -> impl Iterator<Item = Line> + '_ {
     removed.chain(added).map(Line::Info)
 }
 
-fn healed(adopted: &Adopted) -> impl Iterator<Item = Line> + '_ {
-    let reconciled = &adopted.reconciled;
-    let released = reconciled.released.iter().map(|released| {
-        let (network, name) = (&released.network, &released.name);
-        format!(
-            "released endpoint {network}/{name} ({}), which is dead",
-            released.target
-        )
-    });
-    let unfinished = reconciled.removed_networks.iter();
-    let unfinished = unfinished.map(|name| format!("removed network {name}, left half done"));
-    let mended = reconciled
-        .findings
-        .iter()
-        .map(|finding| format!("mended: {finding}"));
-    released.chain(unfinished).chain(mended).map(Line::Info)
-}
-
 fn complaints(agreed: &Agreed, adopted: &Adopted) -> BTreeMap<NetworkName, String> {
     let unclaimed = agreed.unclaimed.iter();
     let unclaimed = unclaimed.map(|network| (&network.name, network.why.to_string()));
@@ -238,6 +242,7 @@ mod tests {
     fn texts(lines: Vec<Line>) -> Vec<String> {
         let text = |line| match line {
             Line::Info(text) => text,
+            Line::Mended(text) => format!("mended: {text}"),
             Line::Warning(text) => format!("! {text}"),
         };
         lines.into_iter().map(text).collect()

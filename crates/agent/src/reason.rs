@@ -1,13 +1,13 @@
-//! Why to look again: the store has news, a signal came, it is time.
+//! Why to look again: the store or the kernel has news, a signal came, it is time.
 //!
-//! Each source is a thread that puts what it has into one inbox. The kernel's own news (a netlink
-//! monitor) come in here, as one more thread, when `kernel` offers them: until then what is
-//! flushed or deleted is found at the next look, and `--resync` says when that is.
+//! Each source is a thread that puts what it has into one inbox. It does so once and then waits
+//! until somebody has looked: a source never fills the inbox.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use engine::{Monitor, News};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use store::cluster::{ClusterStore, Revision};
@@ -16,12 +16,18 @@ use crate::AgentError;
 
 /// Between two questions to a store that fails at once.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
+/// Of one wait for the kernel.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Why to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// Something in the kernel changed that may be ours.
+    Kernel,
     /// The cluster changed, or may have.
     Cluster,
+    /// The cluster said what it is, or failed to.
+    Answer,
     /// Nothing was heard for a while.
     Time,
     /// The administrator asks.
@@ -33,6 +39,9 @@ pub enum Reason {
 pub struct Inbox {
     reasons: Receiver<Reason>,
     since: Sender<Revision>,
+    listen: Sender<()>,
+    /// For who else has reasons.
+    pub into: Sender<Reason>,
 }
 
 impl Inbox {
@@ -45,10 +54,23 @@ impl Inbox {
             store,
             bound,
             read,
-            into,
+            into: into.clone(),
         };
         start("watch", move || watch.run())?;
-        Ok(Self { reasons, since })
+        let (listen, listened) = channel();
+        let told = into.clone();
+        start("monitor", move || listen_to_kernel(&listened, &told))?;
+        Ok(Self {
+            reasons,
+            since,
+            listen,
+            into,
+        })
+    }
+
+    /// What changes in the kernel from now on is a reason.
+    pub fn listen_on(&self) {
+        let _ = self.listen.send(());
     }
 
     /// What changes in the cluster after this moment is a reason.
@@ -69,7 +91,7 @@ impl Inbox {
             let left = deadline.saturating_duration_since(Instant::now());
             let wait = every.map_or(left, |every| left.min(every));
             match self.reasons.recv_timeout(wait) {
-                Ok(reason) => return self.weightiest(reason),
+                Ok(reason) => return reason,
                 Err(RecvTimeoutError::Timeout) if wait < left => {}
                 Err(RecvTimeoutError::Timeout) => return Reason::Time,
                 // All sources are gone: time goes on.
@@ -77,24 +99,9 @@ impl Inbox {
             }
         }
     }
-
-    /// One look answers all that came meanwhile.
-    fn weightiest(&self, first: Reason) -> Reason {
-        let weight = |reason: &Reason| match reason {
-            Reason::Cluster => 0,
-            Reason::Time => 1,
-            Reason::Resync => 2,
-            Reason::Stop => 3,
-        };
-        let rest = self.reasons.try_iter().max_by_key(weight);
-        rest.into_iter()
-            .chain([first])
-            .max_by_key(weight)
-            .unwrap_or(first)
-    }
 }
 
-fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), AgentError> {
+pub fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), AgentError> {
     let started = thread::Builder::new().name(name.to_owned()).spawn(body);
     started
         .map(drop)
@@ -115,6 +122,41 @@ fn listen_for_signals(into: Sender<Reason>) -> Result<(), AgentError> {
             }
         }
     })
+}
+
+/// Tells of the kernel's news, once each time that somebody asks for them.
+fn listen_to_kernel(listened: &Receiver<()>, into: &Sender<Reason>) {
+    let mut monitor = None;
+    while listened.recv().is_ok() {
+        while listened.try_recv().is_ok() {}
+        if !hear(&mut monitor) {
+            // Looking at once might find the same: the time is a reason too.
+            thread::sleep(FAILED_PAUSE);
+        }
+        if into.send(Reason::Kernel).is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits for news; false where there is nothing to hear them by. A monitor that fails is opened
+/// anew.
+fn hear(monitor: &mut Option<Monitor>) -> bool {
+    if monitor.is_none() {
+        *monitor = Monitor::open().ok();
+        // What changed before it was open, nobody has heard.
+        return monitor.is_some();
+    }
+    loop {
+        match monitor.as_mut().map(|monitor| monitor.wait(LONG)) {
+            Some(Ok(News::Nothing)) => {}
+            Some(Ok(News::Changed)) => return true,
+            Some(Err(_)) | None => {
+                *monitor = None;
+                return false;
+            }
+        }
+    }
 }
 
 /// The thread that waits for the store.
@@ -163,14 +205,13 @@ mod tests {
     /// Long against what is waited for.
     const BOUND: Duration = Duration::from_secs(20);
 
-    fn inbox(reasons: &[Reason]) -> Inbox {
-        let (into, from) = channel();
-        for reason in reasons {
-            into.send(*reason).unwrap();
-        }
+    fn inbox() -> Inbox {
+        let (into, reasons) = channel();
         Inbox {
-            reasons: from,
+            reasons,
             since: channel().0,
+            listen: channel().0,
+            into,
         }
     }
 
@@ -179,18 +220,19 @@ mod tests {
     }
 
     #[test]
-    fn what_came_meanwhile_is_one_reason_and_an_end_is_not_missed() {
-        let inbox = inbox(&[Reason::Cluster, Reason::Stop, Reason::Cluster]);
-        assert_eq!(inbox.wait_for_reason(soon(), None, || ()), Reason::Stop);
+    fn reasons_come_in_their_order() {
+        let inbox = inbox();
+        for reason in [Reason::Cluster, Reason::Stop] {
+            inbox.into.send(reason).unwrap();
+        }
+        for reason in [Reason::Cluster, Reason::Stop, Reason::Time] {
+            assert_eq!(inbox.wait_for_reason(soon(), None, || ()), reason);
+        }
     }
 
     #[test]
     fn a_wait_ends_in_time_and_beats_meanwhile() {
-        let (_into, from) = channel();
-        let inbox = Inbox {
-            reasons: from,
-            since: channel().0,
-        };
+        let inbox = inbox();
         let mut beats = 0;
         let every = Some(Duration::from_millis(5));
         assert_eq!(

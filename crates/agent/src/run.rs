@@ -1,30 +1,30 @@
-//! The daemon: look, say what came of it, wait for a reason, look again.
+//! The daemon: wait for a reason, look, say what came of it.
+//!
+//! What the cluster is, another thread asks (`talk`). This one does to the node what is to be done,
+//! and never waits for anybody else.
 
+use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use engine::Change;
+use engine::{Adopted, Change, EngineError};
 use tracing::{debug, info, warn};
 
-use crate::agent::{Claims, Pass, now_secs};
+use crate::agent::{Pass, now_secs};
 use crate::alone::Alone;
+use crate::api::Api;
 use crate::backoff::Backoff;
+use crate::board::Board;
 use crate::journal::{Journal, Line};
+use crate::meters::Cause;
 use crate::notify::Notifier;
-use crate::reason::{Inbox, Reason};
-use crate::report::Report;
+use crate::pace::Pace;
+use crate::reason::{Inbox, Reason, start};
+use crate::talk::{Answer, Claims, Question};
 use crate::{Agent, AgentError};
 
 /// How long a network that is being removed is left alone before this node claims its part anew.
 const RECLAIM: Duration = Duration::from_secs(2);
-
-/// What the loop remembers.
-struct Course {
-    backoff: Backoff,
-    journal: Journal,
-    report: Report,
-    /// Whether the last report could be written.
-    reported: bool,
-}
 
 impl Agent {
     /// Keeps the node as the cluster and the records say, until SIGTERM or SIGINT. What it made
@@ -33,77 +33,223 @@ impl Agent {
     /// # Errors
     /// Another agent on the same records; a process that can't take signals or start threads.
     /// Everything else is tried again.
-    pub fn run(mut self) -> Result<(), AgentError> {
-        let _alone = Alone::acquire(&self.settings.engine.state_dir)?;
-        let notifier = Notifier::from_env();
-        let inbox = Inbox::open(self.settings.place.open()?, self.settings.resync)?;
-        let mut course = Course {
-            backoff: Backoff::new(&self.settings.name),
+    pub fn run(self) -> Result<(), AgentError> {
+        let settings = &self.settings;
+        let _alone = Alone::acquire(&settings.engine.state_dir)?;
+        let inbox = Inbox::open(settings.place.open()?, settings.resync)?;
+        let board = Board::new(settings);
+        let _api = Api::open(settings, &board, &inbox.into)?;
+        let (questions, asked) = channel();
+        let (answer, answers) = channel();
+        let (talk, into) = (self.talk()?, inbox.into.clone());
+        start("cluster", move || talk.run(&asked, &answer, &into))?;
+        Course {
+            backoff: Backoff::new(&settings.name),
             journal: Journal::default(),
-            report: Report {
-                cluster: self.settings.place.address.to_string(),
-                ..Report::default()
-            },
-            reported: true,
-        };
-        let mut claims = Claims::All;
-        let mut status = String::new();
-        loop {
-            let pass = self.pass(claims);
-            let wait = self.conclude(&pass, &mut course);
-            let now = status_line(&pass);
-            if status.is_empty() {
-                notifier.ready(&now);
-            } else if now != status {
-                notifier.status(&now);
-            }
-            status = now;
-            if let Ok(agreed) = &pass.agreed {
-                inbox.watch_from(agreed.revision);
-            }
-            let deadline = Instant::now() + wait;
-            let alive = || notifier.alive();
-            claims = match inbox.wait_for_reason(deadline, notifier.beat, alive) {
-                Reason::Stop => break,
-                Reason::Cluster => Claims::New,
-                Reason::Time | Reason::Resync => Claims::All,
-            };
+            pace: Pace::default(),
+            notifier: Notifier::from_env(),
+            status: String::new(),
+            questions,
+            answers,
+            asking: None,
+            again: None,
+            ask_at: Instant::now(),
+            heal_at: None,
+            stays: None,
+            board,
+            inbox,
+            agent: self,
         }
-        notifier.stopping();
+        .run();
         info!("ends; the network stays as it is");
         Ok(())
     }
+}
 
-    /// Says and keeps what came of a look; answers how long to wait for a reason.
-    fn conclude(&self, pass: &Pass, course: &mut Course) -> Duration {
-        if let Ok(Change { plan, .. }) = &pass.change {
-            plan.steps.iter().for_each(|step| debug!("{step}"));
+/// The daemon under way.
+struct Course {
+    agent: Agent,
+    inbox: Inbox,
+    board: Board,
+    backoff: Backoff,
+    journal: Journal,
+    pace: Pace,
+    notifier: Notifier,
+    /// As the service manager was told last.
+    status: String,
+    questions: Sender<Question>,
+    answers: Receiver<Answer>,
+    /// What is being asked, and what more came meanwhile.
+    asking: Option<Claims>,
+    again: Option<Claims>,
+    /// When to ask though nobody says that anything changed.
+    ask_at: Instant,
+    /// When to look for what the kernel has told of.
+    heal_at: Option<Instant>,
+    /// The underlay addresses that were found at the last look.
+    stays: Option<Vec<IpAddr>>,
+}
+
+impl Course {
+    fn run(mut self) {
+        self.inbox.listen_on();
+        loop {
+            let deadline = self.heal_at.map_or(self.ask_at, |at| at.min(self.ask_at));
+            let Self {
+                inbox, notifier, ..
+            } = &self;
+            let reason = inbox.wait_for_reason(deadline, notifier.beat, || notifier.alive());
+            self.board.begin();
+            match reason {
+                Reason::Stop => break,
+                Reason::Cluster => self.ask(Claims::New),
+                Reason::Resync => self.ask(Claims::All),
+                Reason::Answer => self.take_answers(),
+                Reason::Kernel => {
+                    self.board.count(|meters| meters.kernel_news += 1);
+                    self.heal_at = Some(self.pace.look_at(Instant::now()));
+                }
+                Reason::Time => {}
+            }
+            let now = Instant::now();
+            if self.heal_at.is_some_and(|at| at <= now) {
+                self.heal();
+            }
+            if self.ask_at <= now {
+                self.ask(Claims::All);
+            }
+            self.board.end();
         }
-        for line in course.journal.note(pass) {
+        self.notifier.stopping();
+    }
+
+    /// Asks the cluster, or once more after the answer that is under way.
+    fn ask(&mut self, claims: Claims) {
+        self.ask_at = Instant::now() + self.agent.settings.resync;
+        if self.asking.is_some() {
+            self.again = self.again.max(Some(claims));
+            return;
+        }
+        let question = self.agent.settle().map(|first| {
+            self.say_steps(&first);
+            self.agent.question(claims)
+        });
+        match question {
+            Ok(Ok(question)) => {
+                self.asking = Some(claims);
+                // A thread that ended took its panic message along; the time is still a reason.
+                let _ = self.questions.send(question);
+            }
+            Ok(Err(error)) | Err(error) => self.conclude(&Pass::of_nothing(error)),
+        }
+    }
+
+    fn take_answers(&mut self) {
+        while let Ok(answer) = self.answers.try_recv() {
+            self.asking = None;
+            self.heal_at = None;
+            // Before the look: what changes during it is found by the next one.
+            self.inbox.listen_on();
+            let began = Instant::now();
+            let pass = self.agent.take(answer);
+            self.stays = self.agent.underlay_now();
+            self.board.took(Cause::Cluster, began.elapsed());
+            if let Ok(agreed) = &pass.agreed {
+                self.inbox.watch_from(agreed.revision);
+            }
+            self.conclude(&pass);
+            if let Some(claims) = self.again.take() {
+                self.ask(claims);
+            }
+        }
+    }
+
+    /// Looks for what the kernel told of: at the node alone, whatever the cluster does.
+    fn heal(&mut self) {
+        self.heal_at = None;
+        self.inbox.listen_on();
+        let began = Instant::now();
+        let change = self.agent.heal();
+        self.pace.looked(began, Instant::now());
+        self.board.took(Cause::Kernel, began.elapsed());
+        self.conclude_healing(change);
+        let stays = self.agent.underlay_now();
+        if stays != self.stays {
+            self.stays = stays;
+            self.ask(Claims::All);
+        }
+    }
+
+    fn say_steps(&self, change: &Change<Adopted>) {
+        let steps = &change.plan.steps;
+        steps.iter().for_each(|step| debug!("{step}"));
+        // What Debug prints begins with the kind of step.
+        let steps = steps.iter().map(|step| format!("{step:?}"));
+        self.board.count_steps(steps);
+    }
+
+    fn say(&self, lines: Vec<Line>) {
+        for line in lines {
             match line {
                 Line::Info(text) => info!("{text}"),
+                Line::Mended(text) => {
+                    self.board.count(|meters| meters.mended += 1);
+                    info!("mended: {text}");
+                }
                 Line::Warning(text) => warn!("{text}"),
             }
         }
+    }
+
+    /// Says and keeps what came of healing.
+    fn conclude_healing(&mut self, change: Result<Change<Adopted>, EngineError>) {
+        match change {
+            Ok(change) => {
+                self.say_steps(&change);
+                self.say(Journal::note_healing(&change.outcome));
+            }
+            Err(error) => {
+                self.board.count(|meters| meters.failed_passes += 1);
+                let fault = crate::error::in_one_line(&error);
+                let lines = self.journal.note_fault(Some(fault.clone()));
+                self.say(lines);
+                self.board.looked(Some(fault), None, now_secs());
+                self.ask_at = self.ask_at.min(Instant::now() + self.backoff.failed());
+            }
+        }
+    }
+
+    /// Says and keeps what came of a look at the cluster, and when the next one is.
+    fn conclude(&mut self, pass: &Pass) {
+        if let Ok(change) = &pass.change {
+            self.say_steps(change);
+        }
+        let lines = self.journal.note(pass);
+        self.say(lines);
         let fault = pass.fault();
         let failed = fault.is_some();
-        course.report.looked(fault, pass.agreed.is_ok(), now_secs());
-        let written = course.report.write(&self.settings.engine.state_dir);
-        if let Err(error) = &written
-            && course.reported
-        {
-            warn!("'pontoon status' will not know how this agent is: {error}");
+        self.board.looked(fault, Some(pass), now_secs());
+        let wait = match failed {
+            true => self.backoff.failed(),
+            false => {
+                self.backoff.succeeded();
+                match pass.agreed.as_ref().is_ok_and(|agreed| agreed.unfinished) {
+                    true => RECLAIM,
+                    false => self.agent.settings.resync,
+                }
+            }
+        };
+        self.ask_at = Instant::now() + wait.min(self.agent.settings.resync);
+        self.tell_manager(status_line(pass));
+    }
+
+    fn tell_manager(&mut self, now: String) {
+        if self.status.is_empty() {
+            self.notifier.ready(&now);
+        } else if now != self.status {
+            self.notifier.status(&now);
         }
-        course.reported = written.is_ok();
-        if failed {
-            return course.backoff.failed().min(self.settings.resync);
-        }
-        course.backoff.succeeded();
-        let unfinished = pass.agreed.as_ref().is_ok_and(|agreed| agreed.unfinished);
-        match unfinished {
-            true => RECLAIM.min(self.settings.resync),
-            false => self.settings.resync,
-        }
+        self.status = now;
     }
 }
 

@@ -11,7 +11,9 @@ use model::{
 use crate::cluster::args::{
     AgentArgs, ClusterArgs, NodeCommand, OverlayArgs, StatusArgs, TopologyArgs,
 };
+use crate::fastpath::FastPathCommand;
 use crate::lab::LabArgs;
+use crate::sandbox::ContainerCommand;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -163,6 +165,14 @@ pub enum Command {
     /// Make container runtimes use Pontoon
     #[command(subcommand)]
     Cni(CniCommand),
+    /// Carry traffic between endpoints of this node faster, by BPF programs on their ports
+    ///
+    /// The kernel's own way carries every packet without it. A flow is carried fast for a second
+    /// after the kernel has delivered a packet of it, through all rules that there are.
+    #[command(subcommand, name = "fastpath")]
+    FastPath(FastPathCommand),
+    #[command(flatten)]
+    Container(ContainerCommand),
     /// Make nodes of namespaces on this machine, to learn and to try
     Lab(LabArgs),
 }

@@ -8,6 +8,7 @@ pub mod status;
 pub mod topology;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +18,7 @@ use agent::{
 };
 use anyhow::{Context, Result};
 use engine::{Engine, EngineError, Mode, Settings};
-use model::{Backend, NetworkKind, NetworkName, NodeName, OverlayPrefix, Reach};
+use model::{Backend, NetworkKind, NetworkName, NodeName, OverlayPrefix, Reach, Span};
 use store::cluster::ClusterError;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -39,8 +40,9 @@ pub fn agent(args: AgentArgs, settings: Settings, common: &Common) -> Result<Exi
         place: required(args.cluster)?,
         underlay: args.underlay,
         resync: Duration::from_secs(args.resync),
+        metrics: metrics(args.metrics, args.metrics_public)?,
         engine: settings,
-    })?;
+    });
     if !args.once {
         log_to_stderr(args.log);
         agent.run()?;
@@ -53,6 +55,14 @@ pub fn agent(args: AgentArgs, settings: Settings, common: &Common) -> Result<Exi
         true => ExitCode::from(FOUND),
         false => ExitCode::SUCCESS,
     })
+}
+
+/// Numbers about a node are for who runs it, unless told otherwise.
+fn metrics(at: Option<SocketAddr>, is_public: bool) -> Result<Option<SocketAddr>, CommandError> {
+    match at {
+        Some(at) if !at.ip().is_loopback() && !is_public => Err(CommandError::PublicMetrics(at)),
+        at => Ok(at),
+    }
 }
 
 fn hostname() -> Result<NodeName> {
@@ -87,6 +97,7 @@ fn required(cluster: ClusterArgs) -> Result<ClusterPlace> {
 pub fn create(engine: &Engine, args: NetworkCreate, out: Out) -> Result<()> {
     let dry_run = args.dry.dry_run;
     let (request, place) = request(args)?;
+    engine.check_backend(request.backend)?;
     if engine
         .networks()?
         .iter()
@@ -128,6 +139,10 @@ fn request(args: NetworkCreate) -> Result<(NetworkRequest, ClusterPlace)> {
         reach: match args.internal {
             true => Reach::Internal,
             false => Reach::Outside,
+        },
+        span: match overlay.stretch {
+            true => Span::Stretched,
+            false => Span::Node,
         },
     };
     Ok((request, required(overlay.cluster)?))
@@ -214,8 +229,7 @@ pub fn status(engine: &Engine, args: StatusArgs, common: &Common) -> Result<Exit
 pub fn topology(engine: &Engine, args: TopologyArgs, common: &Common) -> Result<()> {
     let place = args.cluster.place();
     let topology = topology::topology(engine, &common.state_dir, place.as_ref())?;
-    let text = if args.dot { print::dot } else { print::tree };
-    Out { json: common.json }.show(&topology, text)
+    Out { json: common.json }.show(&topology, args.drawn.printer())
 }
 
 pub fn now_secs() -> u64 {

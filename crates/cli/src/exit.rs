@@ -11,8 +11,10 @@ use serde::Serialize;
 use store::cluster::ClusterError;
 
 use crate::cluster::error::{CommandError, class_of_agent, class_of_store};
+use crate::fastpath;
 use crate::install::InstallError;
 use crate::lab;
+use crate::sandbox::error::{ContainerError, class_of_sandbox};
 
 /// Something was found: a dry run of reconcile has work, doctor has a complaint, an audit has
 /// addresses to free.
@@ -72,13 +74,19 @@ fn class(error: &Error) -> Option<ErrorClass> {
             .map(InstallError::class)
     };
     let of_lab = || error.downcast_ref::<LabError>().map(lab::class);
+    let of_fastpath = || error.downcast_ref().map(fastpath::class);
     let of_command = || error.downcast_ref().map(CommandError::class);
+    let of_sandbox = || error.downcast_ref().map(class_of_sandbox);
+    let of_container = || error.downcast_ref().map(ContainerError::class);
     let of_agent = || error.downcast_ref().and_then(class_of_agent);
     let of_store = || error.downcast_ref().and_then(class_of_store);
     of_engine
         .or_else(of_install)
         .or_else(of_lab)
+        .or_else(of_fastpath)
         .or_else(of_command)
+        .or_else(of_sandbox)
+        .or_else(of_container)
         .or_else(of_agent)
         .or_else(of_store)
 }

@@ -1,6 +1,7 @@
 //! `pontoon lab`: its arguments, and each subcommand as one call of the lab.
 
 mod print;
+mod topology;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -12,11 +13,13 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use engine::ErrorClass;
 use lab::{
-    Lab, LabError, LabName, NetworkSpec, Node, NodeCount, Spec, Stage, Tools, Underlay, down, up,
+    Lab, LabError, LabName, NetworkSpec, NodeCount, Part, Spec, Stage, StoreKind, Tools, Underlay,
+    down, up,
 };
 use model::{EndpointName, Mtu, NetworkName, NodeName, Publish};
 
 use crate::args::Common;
+use crate::cluster::args::DrawnArgs;
 use crate::print::Out;
 
 const EXAMPLES: &str = "\
@@ -25,11 +28,18 @@ A session:
   pontoon lab attach n1 web c1
   pontoon lab attach n2 web c2
   pontoon lab ls
+  pontoon lab topology --svg > lab.svg
   pontoon lab exec n1 -- ip netns exec c1 ping -c3 10.50.2.2
   pontoon lab exec n2 -- bash
   pontoon lab cut n2
   pontoon lab heal
   pontoon lab down
+
+With 'up --store etcd' the nodes agree by an etcd, on a machine of the lab that is called store:
+  pontoon lab exec n1 -- pontoon network create green --overlay --subnet 10.60.0.0/16
+  pontoon lab exec store -- etcdctl get --prefix --keys-only /pontoon/
+  pontoon lab stop store
+  pontoon lab heal store
 
 On a node everything is as on a machine of its own: its devices, its namespaces, its records,
 its agent. Files and processes are the machine's. All of it is in memory.";
@@ -54,21 +64,28 @@ pub struct LabArgs {
 enum LabCommand {
     /// Make nodes, a switch that joins them, and networks over them
     Up(Up),
-    /// Show nodes, agents and endpoints
+    /// Show nodes, agents, endpoints and the store
     Ls,
-    /// Run a command on a node
+    /// Show all nodes, networks and endpoints as a tree or a picture
+    Topology(DrawnArgs),
+    /// Run a command on a node, or beside the store
     Exec(Exec),
     /// Make a network namespace on a node and attach it, as 'pontoon attach --create' does there
     Attach(Attach),
-    /// Pull a node's cable out of the switch
+    /// Pull a cable out of the switch: packets go nowhere, and nobody is told
     Cut {
-        /// Which node: n1, n2, …
-        node: NodeName,
+        /// Which machine: n1, n2, … or store
+        machine: NodeName,
     },
-    /// Put a node's cable back in, and start its agent where none runs; all nodes' without
+    /// End a node's agent, or the store's etcd
+    Stop {
+        /// Which machine: n1, n2, … or store
+        machine: NodeName,
+    },
+    /// Put a cable back in, and start the agent or the etcd where none runs
     Heal {
-        /// Which node; all without
-        node: Option<NodeName>,
+        /// Which machine; all without
+        machine: Option<NodeName>,
     },
     /// Remove everything, also what a killed command left
     Down,
@@ -78,7 +95,7 @@ enum LabCommand {
 enum StoreChoice {
     /// A file that names the nodes
     Static,
-    /// Not yet
+    /// An etcd on a machine of its own on the underlay; needs Debian's etcd-server
     Etcd,
 }
 
@@ -103,12 +120,15 @@ struct Up {
     /// What the nodes agree by
     #[arg(long, value_enum, default_value = "static")]
     store: StoreChoice,
+    /// Have etcd and the nodes know each other by certificates; needs --store etcd, and openssl
+    #[arg(long)]
+    tls: bool,
 }
 
 #[derive(Debug, Args)]
 struct Exec {
-    /// Which node: n1, n2, …
-    node: NodeName,
+    /// Which machine: n1, n2, … or store
+    machine: NodeName,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
@@ -141,25 +161,32 @@ pub fn run(args: LabArgs, common: &Common, out: Out) -> Result<ExitCode> {
     match args.command {
         LabCommand::Up(wish) => make(args.lab, wish, &tools, out)?,
         LabCommand::Ls => out.show(&find()?.status(&tools)?, print::listed)?,
+        LabCommand::Topology(drawn) => {
+            let all = topology::topology(&find()?, &tools)?;
+            out.show(&all, drawn.printer())?;
+        }
         LabCommand::Exec(exec) => {
-            let node = find()?.node(&exec.node)?;
-            return become_command(&node, &exec.command, &tools);
+            let part = find()?.part(&exec.machine)?;
+            return become_command(&exec.command, |program| part.command(program, &tools));
         }
         LabCommand::Attach(wish) => {
             let node = find()?.node(&wish.node)?;
-            return become_command(&node, &attach_line(&wish, &tools, out), &tools);
+            let line = attach_line(&wish, &tools, out);
+            return become_command(&line, |program| node.command(program, &tools));
         }
-        LabCommand::Cut { node } => {
+        LabCommand::Cut { machine } => {
             let lab = find()?;
-            lab.cut(&lab.node(&node)?, &tools)?;
+            lab.part(&machine)?.cut(&lab.spec, &tools)?;
         }
-        LabCommand::Heal { node } => {
+        LabCommand::Stop { machine } => find()?.part(&machine)?.stop()?,
+        LabCommand::Heal { machine } => {
             let lab = find()?;
-            let nodes = match node {
-                Some(name) => vec![lab.node(&name)?],
-                None => lab.nodes(),
+            let parts = match machine {
+                Some(name) => vec![lab.part(&name)?],
+                None => lab.parts(),
             };
-            nodes.iter().try_for_each(|node| lab.heal(node, &tools))?;
+            let heal = |part: &Part| part.heal(&lab.spec, &tools);
+            parts.iter().try_for_each(heal)?;
         }
         LabCommand::Down => out.show(&down(&args.lab, tools.lock_wait)?, print::removed)?,
     }
@@ -167,9 +194,12 @@ pub fn run(args: LabArgs, common: &Common, out: Out) -> Result<ExitCode> {
 }
 
 fn make(name: LabName, wish: Up, tools: &Tools, out: Out) -> Result<()> {
-    if wish.store == StoreChoice::Etcd {
-        return Err(LabError::NoEtcd.into());
-    }
+    let store = match (wish.store, wish.tls) {
+        (StoreChoice::Static, false) => StoreKind::Static,
+        (StoreChoice::Static, true) => return Err(LabError::NothingToSecure.into()),
+        (StoreChoice::Etcd, false) => StoreKind::Etcd,
+        (StoreChoice::Etcd, true) => StoreKind::EtcdTls,
+    };
     let networks = if wish.network.is_empty() {
         Spec::usual_networks()
     } else {
@@ -185,6 +215,7 @@ fn make(name: LabName, wish: Up, tools: &Tools, out: Out) -> Result<()> {
         },
         underlay_mtu: Mtu::try_from(wish.underlay_mtu).map_err(LabError::from)?,
         networks,
+        store,
     };
     let begun = Instant::now();
     let lab = up(&spec, tools, &mut progress())?;
@@ -201,6 +232,7 @@ fn progress() -> impl FnMut(Stage<'_>) {
             // What can't be shown is done all the same.
             let _ = match stage {
                 Stage::Make(node) => writeln!(stderr, "making node {} …", node.name),
+                Stage::Store => writeln!(stderr, "waiting for etcd …"),
                 Stage::Wait(node) => writeln!(stderr, "waiting for the agent of {} …", node.name),
             };
         }
@@ -211,12 +243,15 @@ fn announce(script: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", script.trim_end());
 }
 
-/// Runs a command on the node in this process's place: exit code, signals and terminal are its.
-fn become_command(node: &Node, line: &[OsString], tools: &Tools) -> Result<ExitCode> {
+/// Runs a command of the lab in this process's place: exit code, signals and terminal are its.
+fn become_command(
+    line: &[OsString],
+    command: impl FnOnce(&OsString) -> Result<Command, LabError>,
+) -> Result<ExitCode> {
     let Some((program, args)) = line.split_first() else {
         return Ok(ExitCode::SUCCESS);
     };
-    let mut command: Command = node.command(program, tools)?;
+    let mut command = command(program)?;
     let source = command.args(args).stdin(Stdio::inherit()).exec();
     let program = command.get_program().to_string_lossy().into_owned();
     Err(LabError::Start { program, source }.into())
@@ -246,10 +281,11 @@ pub fn class(error: &LabError) -> ErrorClass {
         | LabError::Word(_)
         | LabError::MtuTooSmall(_)
         | LabError::TwoNetworks(_)
-        | LabError::NoEtcd
+        | LabError::NothingToSecure
+        | LabError::NotANode(_)
         | LabError::Cluster(_)
         | LabError::InsideNode(_) => ErrorClass::Usage,
-        LabError::NoLab(_) | LabError::NoNode { .. } | LabError::NodeDead(_) => ErrorClass::Missing,
+        LabError::NoLab(_) | LabError::NoPart { .. } | LabError::NodeDead(_) => ErrorClass::Missing,
         LabError::Exists { .. } | LabError::Remains(_) | LabError::NetnsTaken(_) => {
             ErrorClass::Taken
         }
@@ -266,6 +302,9 @@ pub fn class(error: &LabError) -> ErrorClass {
         | LabError::Start { .. }
         | LabError::Command { .. }
         | LabError::Answer { .. }
+        | LabError::NoProgram { .. }
+        | LabError::StoreEnded { .. }
+        | LabError::StoreNotReady { .. }
         | LabError::AgentEnded { .. }
         | LabError::NotReady { .. }
         | LabError::StillRunning(_)

@@ -4,10 +4,12 @@
 mod args;
 mod cluster;
 mod exit;
+mod fastpath;
 mod install;
 mod lab;
 mod print;
 mod run;
+mod sandbox;
 
 use std::process::ExitCode;
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use audit::audited;
 pub use cluster::{
     STRANDED, dot, joined, node, node_removed, nodes, overlay_as_toml, overlay_created,
-    overlay_planned, overlay_removed, status, tree,
+    overlay_planned, overlay_removed, status, svg, tree,
 };
 pub use install::{install_planned, installed, removal_planned, removed};
 pub use network::{

@@ -18,9 +18,11 @@ use crate::args::{
 };
 use crate::cluster;
 use crate::exit::FOUND;
+use crate::fastpath;
 use crate::install::{self, Installation};
 use crate::lab;
 use crate::print::{self, Out};
+use crate::sandbox;
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let settings = settings(&cli.common)?;
@@ -53,6 +55,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Ipam(IpamCommand::Audit(args)) => return audit(&engine, &args, out),
         Command::Cni(CniCommand::Install(args)) => install(args, out)?,
         Command::Cni(CniCommand::Uninstall(args)) => uninstall(&args, out)?,
+        Command::FastPath(command) => return fastpath::run(&command, &engine, &settings, out),
+        Command::Container(command) => {
+            return sandbox::run(command, &engine, &cli.common, out);
+        }
         Command::Lab(args) => return lab::run(args, &cli.common, out),
     }
     Ok(ExitCode::SUCCESS)
@@ -162,6 +168,9 @@ fn reconcile(engine: &Engine, dry: &Dry, take_over: bool, out: Out) -> Result<Ex
         TakeOver::No
     };
     let change = engine.reconcile(take_over, mode)?;
+    if mode == Mode::Apply {
+        sandbox::heal(engine)?;
+    }
     out.change(mode, &change, print::reconciled)?;
     let outcome = &change.outcome;
     let nothing = change.plan.is_empty()

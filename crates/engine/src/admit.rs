@@ -78,11 +78,7 @@ impl Session<'_> {
         let id = self.records.next_endpoint_id()?;
         let addresses = self.choose_addresses(request, network)?;
         self.check_way_back(request, &siblings)?;
-        let derived = || {
-            addresses
-                .first()
-                .map_or(Mac::ours([0; 4]), |a| Mac::for_address(*a))
-        };
+        let mac = choose_mac(request, network, &addresses)?;
         let endpoint = Endpoint {
             id,
             network: network.id,
@@ -94,7 +90,7 @@ impl Session<'_> {
             cni: request.cni.clone(),
             ifname: choose_ifname(request, &siblings)?,
             port: plan::port_name(id),
-            mac: request.mac.unwrap_or_else(derived),
+            mac,
             addresses,
             publish: request.publish.clone(),
             rank: self.records.next_rank(netns.as_ref(), target)?,
@@ -173,6 +169,7 @@ impl Session<'_> {
             let asked: Vec<IpAddr> = asked.copied().collect();
             chosen.push(match asked.as_slice() {
                 [] => self.next_address(network, subnet)?,
+                [one] if network.is_stretched() => asked_of_part(network, subnet, *one)?,
                 [one] => asked_address(subnet, *one)?,
                 [one, other, ..] => return Err(EngineError::TwoAddresses(*one, *other)),
             });
@@ -211,6 +208,43 @@ fn asked_address(subnet: &Subnet, address: IpAddr) -> Result<IpAddr, EngineError
         });
     }
     Ok(address)
+}
+
+/// An address of a stretched network is of this node's part: the others are other nodes'.
+fn asked_of_part(
+    network: &Network,
+    subnet: &Subnet,
+    address: IpAddr,
+) -> Result<IpAddr, EngineError> {
+    let part = subnet.given_out();
+    if !(part.first()..=part.last()).contains(&address) {
+        return Err(EngineError::AddressOutside {
+            address,
+            network: network.name.clone(),
+        });
+    }
+    asked_address(subnet, address)
+}
+
+/// The MAC asked for, or the one that the first address makes; in a stretched network no other,
+/// for by it the other nodes know whose a frame is.
+fn choose_mac(
+    request: &AttachRequest,
+    network: &Network,
+    addresses: &[IpAddr],
+) -> Result<Mac, EngineError> {
+    let Some(address) = addresses.first() else {
+        return Ok(request.mac.unwrap_or(Mac::ours([0; 4])));
+    };
+    let made = Mac::for_address(*address);
+    match request.mac {
+        Some(mac) if mac != made && network.is_stretched() => Err(EngineError::MacOfStretched {
+            mac,
+            address: *address,
+            made,
+        }),
+        asked => Ok(asked.unwrap_or(made)),
+    }
 }
 
 /// The interface asked for, or the first of eth0, eth1, … that no endpoint of the target has.

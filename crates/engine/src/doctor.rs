@@ -1,12 +1,14 @@
 //! What this node can do, and what stands in its way.
 
 use kernel::{Kernel, KernelError};
-use model::{Family, NodeId};
+use model::{Backend, Family, NodeId};
 use netstate::nft::text::TABLE;
 use netstate::{SysctlKey, diff};
 use plan::NetworkView;
 use serde::Serialize;
+use store::Membership;
 
+use crate::backend::{try_out, underlay_family};
 use crate::{Engine, EngineError, Mode, TakeOver};
 
 /// How a check came out.
@@ -58,7 +60,7 @@ impl Check {
 impl Engine {
     /// Checks everything that Pontoon needs; a check that can't be made is itself a finding.
     pub fn doctor(&self) -> Vec<Check> {
-        let mut checks = vec![self.kernel_check()];
+        let mut checks = vec![self.kernel_check(), self.backend_check()];
         match Kernel::open() {
             Ok(mut kernel) => checks.extend(node_checks(&mut kernel)),
             Err(error) => checks.push(failed("node", &error)),
@@ -89,6 +91,40 @@ impl Engine {
             ),
             Err(error) => failed(name, &error),
         }
+    }
+
+    /// Tries every backend over both underlays. One that is missing matters where the cluster has a
+    /// network of it.
+    fn backend_check(&self) -> Check {
+        let name = "backends";
+        let membership = self.membership().ok().flatten();
+        let (mut found, mut lacking) = (Vec::new(), Vec::new());
+        let all = Backend::ALL.into_iter();
+        for (backend, family) in all.flat_map(|b| Family::BOTH.map(|family| (b, family))) {
+            match try_out(backend, family) {
+                Ok(()) => found.push(format!("{backend} over {family}")),
+                Err(error) if error.is_permission() => {
+                    return Check::with(name, Health::Bad, error.to_string(), "run it as root");
+                }
+                Err(_) if is_needed(membership.as_ref(), backend, family) => {
+                    lacking.push(format!("{backend} over {family}"));
+                }
+                Err(_) => {}
+            }
+        }
+        let found = format!("this kernel has {}", found.join(", "));
+        if lacking.is_empty() {
+            return Check::good(name, found);
+        }
+        Check::with(
+            name,
+            Health::Bad,
+            format!(
+                "{found}; the cluster has networks of {}",
+                lacking.join(", ")
+            ),
+            "this node is without these networks; for ipip install the kernel's modules sit (over IPv4) or ip6_tunnel (over IPv6)",
+        )
     }
 
     fn record_checks(&self) -> Vec<Check> {
@@ -125,6 +161,13 @@ impl Engine {
         };
         vec![readable, agree]
     }
+}
+
+fn is_needed(membership: Option<&Membership>, backend: Backend, family: Family) -> bool {
+    membership.is_some_and(|membership| {
+        let mut networks = membership.cluster.networks.values();
+        underlay_family(membership) == Some(family) && networks.any(|n| n.backend == backend)
+    })
 }
 
 fn failed(name: &'static str, error: &KernelError) -> Check {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use kernel::{ErrorKind, KernelError};
 use model::{
-    AddressRange, ContainerId, IfName, NetworkName, NodeId, NodeName, ParseError, Prefix, Publish,
-    Target,
+    AddressRange, Backend, ContainerId, Family, IfName, Mac, NetworkName, NodeId, NodeName,
+    ParseError, Prefix, Publish, Target,
 };
 use netstate::Step;
 use store::StoreError;
@@ -36,6 +36,22 @@ pub enum EngineError {
     UnderlayMissing {
         node: NodeName,
         addresses: Vec<IpAddr>,
+    },
+    #[error(
+        "this kernel can't carry {backend} over {underlay}: {source}\ninstall its modules (sit over IPv4, ip6_tunnel over IPv6), or take another backend"
+    )]
+    BackendMissing {
+        backend: Backend,
+        underlay: Family,
+        source: KernelError,
+    },
+    #[error(
+        "{mac} can't be the MAC of {address}: in a stretched network it is {made}, by which the other nodes know whose it is"
+    )]
+    MacOfStretched {
+        mac: Mac,
+        address: IpAddr,
+        made: Mac,
     },
     #[error("network {name} still has {endpoints} endpoint(s); detach them first")]
     NetworkInUse { name: NetworkName, endpoints: u32 },
@@ -257,8 +273,13 @@ impl EngineError {
             | Self::PublishOnInternal { .. }
             | Self::PublishFamily { .. }
             | Self::PublishBehind { .. }
+            | Self::MacOfStretched { .. }
             | Self::Word(_) => ErrorClass::Usage,
             Self::Records(error) => of_records(error),
+            Self::BackendMissing { source, .. } => match source.is_permission() {
+                true => ErrorClass::Permission,
+                false => ErrorClass::Kernel,
+            },
             Self::Kernel(error) => of_kernel(error),
             Self::Apply(failures) => {
                 let all = failures.failed.iter();

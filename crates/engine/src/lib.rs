@@ -9,6 +9,7 @@
 mod admit;
 mod attach;
 mod audit;
+mod backend;
 mod change;
 mod check;
 mod detach;
@@ -30,6 +31,7 @@ pub use check::Checked;
 pub use doctor::{Check, Health};
 pub use error::{EngineError, ErrorClass, Failure, Failures, Holder, PortHolder};
 pub use inspect::{EndpointStatus, NetworkStatus};
+pub use kernel::{Dropped, KernelError, Monitor, News, dropped};
 pub use overlay::{Adopted, RefusedNetwork};
 pub use reconcile::{Known, Reconciled, Released, Why};
 pub use request::{

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 
 use model::{
     ClusterNode, Family, MTU_MIN_IPV6, Mtu, MtuSetting, Network, NetworkKind, NetworkName, Overlay,
-    Subnet,
+    Prefix, Span, Subnet,
 };
 use netstate::NodeFacts;
 use plan::{NetworkView, OverlayView, Peer, bridge_name};
 use serde::Serialize;
 use store::{Membership, NetworkLife, NetworkRecord};
 
+use crate::backend::{check_here, underlay_family};
 use crate::session::Session;
 use crate::{Change, Engine, EngineError, Holder, Mode, Reconciled};
 
@@ -51,7 +52,13 @@ pub(crate) fn overlay_view(
     if network.kind != NetworkKind::Overlay {
         return None;
     }
+    if network.is_stretched() != (overlay.span == Span::Stretched) {
+        return None;
+    }
     let own = &cluster.nodes.get(me)?.underlay;
+    let local = *own.first()?;
+    // Without the backend there is only the node's own part.
+    check_here(overlay.backend, Family::of(local), facts).ok()?;
     let uplinks = own.iter().filter_map(|address| {
         let device = facts.device_of(*address)?;
         Some((Family::of(*address), device.name.clone()))
@@ -60,11 +67,21 @@ pub(crate) fn overlay_view(
     Some(OverlayView {
         backend: overlay.backend,
         vni: overlay.vni,
+        span: overlay.span,
         prefixes: overlay.prefixes.clone(),
-        local: *own.first()?,
+        local,
+        underlay_mtu: underlay_mtu(facts, local),
         uplinks: uplinks.collect(),
         peers: others.filter_map(|node| peer(node, network)).collect(),
     })
+}
+
+/// The MTU of the device that has the address; of the default route's where none has.
+fn underlay_mtu(facts: &NodeFacts, local: IpAddr) -> Mtu {
+    let device = facts.device_of(local);
+    let mtu = device.and_then(|link| u16::try_from(link.mtu).ok());
+    let mtu = mtu.and_then(|mtu| Mtu::try_from(mtu).ok());
+    mtu.unwrap_or(facts.default_mtu)
 }
 
 /// A node that holds a part of the network.
@@ -98,13 +115,13 @@ impl Engine {
         }
         let mut adopted = Adopted::default();
         session.drop_networks(membership, me, &mut adopted)?;
+        // Without what was dropped: a network may come back otherwise.
+        let facts = session.kernel.facts()?;
         for overlay in membership.cluster.networks.values() {
             let Some(subnets) = me.subnets.get(&overlay.name) else {
                 continue;
             };
-            let subnets = subnets.iter().map(|subnet| Subnet::new(*subnet, None));
-            let subnets = subnets.collect::<Result<Vec<_>, _>>()?;
-            match session.add_network(overlay, subnets, &facts) {
+            match session.take(overlay, subnets, &facts) {
                 Ok(true) => adopted.added.push(overlay.name.clone()),
                 Ok(false) => {}
                 Err(why) => adopted.refused.push(RefusedNetwork {
@@ -166,6 +183,20 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Takes over a network that this node holds these parts of. False where it is there.
+    fn take(
+        &mut self,
+        overlay: &Overlay,
+        held: &[Prefix],
+        facts: &NodeFacts,
+    ) -> Result<bool, EngineError> {
+        let membership = self.records.membership()?;
+        if let Some(underlay) = membership.as_ref().and_then(underlay_family) {
+            check_here(overlay.backend, underlay, facts)?;
+        }
+        self.add_network(overlay, overlay.subnets(held)?, facts)
+    }
+
     /// Records a network; the reconcile that follows makes it. False where it is there.
     fn add_network(
         &mut self,
@@ -187,7 +218,7 @@ impl Session<'_> {
             bridge: bridge_name(&overlay.name, id),
             mtu: overlay.mtu,
             reach: overlay.reach,
-            subnets: Network::check_subnets(subnets, overlay.mtu)?,
+            subnets,
         };
         let taken = self.taken(facts)?;
         for whole in overlay.prefixes.iter().map(|part| part.prefix) {
@@ -210,9 +241,9 @@ impl Session<'_> {
 
 /// Whether a network is still what the cluster has, as far as its bridge goes.
 fn is_as_agreed(network: &Network, overlay: &Overlay, me: &ClusterNode) -> bool {
-    let own = network.subnets.iter().map(|subnet| subnet.prefix);
     let agreed = me.subnets.get(&network.name);
-    agreed.is_some_and(|agreed| own.eq(agreed.iter().copied()))
+    let agreed = agreed.and_then(|held| overlay.subnets(held).ok());
+    agreed.is_some_and(|agreed| agreed == network.subnets)
         && network.mtu == overlay.mtu
         && network.reach == overlay.reach
 }
@@ -230,7 +261,7 @@ pub(crate) fn network_view(
     let mtu = match (network.mtu, &overlay) {
         (MtuSetting::Fixed(mtu), _) => mtu,
         (MtuSetting::Auto, None) => facts.default_mtu,
-        (MtuSetting::Auto, Some(overlay)) => mtu_inside(network, overlay, facts)?,
+        (MtuSetting::Auto, Some(overlay)) => mtu_inside(network, overlay)?,
     };
     Ok(NetworkView {
         network: network.clone(),
@@ -242,14 +273,8 @@ pub(crate) fn network_view(
 
 /// The MTU that leaves room in the underlay for what the backend adds. IPv6 runs on no less than
 /// 1280 bytes (RFC 8200 section 5): there the outer packets are fragmented.
-fn mtu_inside(
-    network: &Network,
-    overlay: &OverlayView,
-    facts: &NodeFacts,
-) -> Result<Mtu, EngineError> {
-    let uplink = facts.device_of(overlay.local);
-    let outer = uplink.and_then(|link| u16::try_from(link.mtu).ok());
-    let outer = outer.unwrap_or(facts.default_mtu.bytes());
+fn mtu_inside(network: &Network, overlay: &OverlayView) -> Result<Mtu, EngineError> {
+    let outer = overlay.underlay_mtu.bytes();
     let family = Family::of(overlay.local);
     let inner = outer.saturating_sub(plan::overhead_bytes(overlay.backend, family));
     let least = network.subnet(Family::Ipv6).map_or(0, |_| MTU_MIN_IPV6);

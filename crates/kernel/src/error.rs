@@ -94,6 +94,7 @@ pub enum Listed {
     Chains,
     Tables,
     NamespaceNumbers,
+    Changes,
 }
 
 impl std::fmt::Display for Listed {
@@ -108,6 +109,7 @@ impl std::fmt::Display for Listed {
             Self::Chains => "firewall chains",
             Self::Tables => "firewall tables",
             Self::NamespaceNumbers => "namespace numbers",
+            Self::Changes => "changes",
         })
     }
 }

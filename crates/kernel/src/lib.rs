@@ -7,12 +7,14 @@
 
 mod apply;
 mod base_chains;
+mod drops;
 mod error;
 mod facts;
 mod firewall;
 mod flows;
 mod home;
 mod legacy;
+mod monitor;
 mod named;
 mod namespace;
 mod netlink;
@@ -39,8 +41,10 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 pub use apply::Report;
+pub use drops::{Dropped, dropped};
 pub use error::{ErrorKind, KernelError, Listed};
 pub use legacy::filters as legacy_filters;
+pub use monitor::{Monitor, News};
 pub use named::exists as netns_exists;
 pub use netlink::NetlinkError;
 pub use nft::TransactionError;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{Family, IfName, Mtu, NodeId, Target};
 use netstate::{
     AddressKey, Alias, Interest, KernelState, Link, LinkKey, LinkKind, Netns, Peer, PortFlags,
-    ROUTE_PROTOCOL, Route, RouteKey, SysctlKey, Vxlan,
+    ROUTE_PROTOCOL, Route, RouteKey, SysctlKey, Tunnel, Vxlan, Way,
 };
 
 use crate::error::{KernelError, Listed};
@@ -90,7 +90,11 @@ fn observe_node(
             if info.is_up() {
                 state.up.insert(key.clone());
             }
-            owned.insert(info.index, key.clone());
+            // A tunnel has none of ours, but one that the kernel makes of its own address
+            // (`sit_add_v4_addrs`, net/ipv6/addrconf.c).
+            if !matches!(link.kind, LinkKind::Tunnel(_)) {
+                owned.insert(info.index, key.clone());
+            }
             let end = match (&link.kind, info.lower, info.lower_nsid) {
                 (LinkKind::Veth { .. }, Some(there), Some(nsid)) => (Some(nsid), there),
                 _ => (None, info.index),
@@ -118,6 +122,7 @@ fn our_link(
     let kind = match info.kind.as_deref()? {
         "bridge" => LinkKind::Bridge,
         "vxlan" => LinkKind::Vxlan(our_vxlan(info, names)?),
+        "sit" | "ip6tnl" => LinkKind::Tunnel(our_tunnel(info)),
         "veth" => LinkKind::Veth {
             port: PortFlags {
                 master: info.master.and_then(|index| names.get(&index)).cloned(),
@@ -127,8 +132,12 @@ fn our_link(
         },
         _ => return None,
     };
+    let mac = match kind {
+        LinkKind::Tunnel(_) => None,
+        LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Vxlan(_) => Some(info.unicast_mac()?),
+    };
     let link = Link {
-        mac: info.unicast_mac()?,
+        mac,
         mtu: mtu_of(info),
         alias,
         kind,
@@ -146,6 +155,14 @@ fn our_vxlan(info: &LinkInfo, names: &BTreeMap<u32, IfName>) -> Option<Vxlan> {
         port: seen.port,
         learning: seen.learning,
         master: info.master.and_then(|index| names.get(&index)).cloned(),
+    })
+}
+
+/// Ours lead anywhere and have an address. One that has not is not as it was made, which "any"
+/// shows.
+fn our_tunnel(info: &LinkInfo) -> Tunnel {
+    info.tunnel.clone().unwrap_or(Tunnel {
+        local: Family::Ipv4.unspecified(),
     })
 }
 
@@ -230,31 +247,32 @@ fn put_routes(
 ) -> Result<(), KernelError> {
     for info in namespace.routes(ROUTE_PROTOCOL)? {
         let is_ours = info.protocol == ROUTE_PROTOCOL && info.is_main();
-        if let Some(dev) = info.index.and_then(|index| names.get(&index))
-            && is_ours
-        {
-            let (key, route) = our_route(namespace.netns(), &info, dev);
+        if let Some(route) = our_route(&info, names).filter(|_| is_ours) {
+            let key = RouteKey {
+                netns: namespace.netns().clone(),
+                destination: info.prefix,
+                metric: info.metric,
+            };
             state.routes.insert(key, route);
         }
     }
     Ok(())
 }
 
-fn our_route(netns: &Netns, info: &RouteInfo, dev: &IfName) -> (RouteKey, Route) {
-    let key = RouteKey {
-        netns: netns.clone(),
-        destination: info.prefix,
-        metric: info.metric,
-    };
-    // Ours always have a gateway. One that lost it is not as it was made, which "any" shows.
+fn our_route(info: &RouteInfo, names: &BTreeMap<u32, IfName>) -> Option<Route> {
+    if info.is_unreachable() {
+        return Some(Route::Unreachable);
+    }
+    let dev = info.index.and_then(|index| names.get(&index))?;
+    // Ours that lead somewhere always have a gateway. One that lost it is not as it was made,
+    // which "any" shows.
     let via = info.via.unwrap_or(info.prefix.family().unspecified());
-    let route = Route {
+    Some(Route::Leads(Way {
         via,
         dev: dev.clone(),
         source: info.source,
         onlink: info.onlink,
-    };
-    (key, route)
+    }))
 }
 
 /// Reads all parameters of one namespace in one visit.

@@ -54,7 +54,7 @@ fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
 /// The group of devices that are being removed ("pont"; people's groups are small numbers). It is
 /// the same for all processes: while the kernel holds its lock for one removal, others queue up,
 /// put their devices in, and the first of them to go on removes all in one grace period.
-const DOOMED: u32 = 0x706f_6e74;
+pub(crate) const DOOMED: u32 = 0x706f_6e74;
 
 /// A group number that nobody else uses.
 fn private_group() -> u32 {
@@ -251,8 +251,10 @@ impl Kernel {
 
     fn set_route(&mut self, key: &RouteKey, route: &Route) -> Result<(), Failure> {
         let namespace = self.namespace(&key.netns)?;
-        let index = namespace.index(&route.dev)?;
-        let message = rtnl::route::set(key, route, index);
+        let message = match route {
+            Route::Leads(way) => rtnl::route::set(key, way, namespace.index(&way.dev)?),
+            Route::Unreachable => rtnl::route::set_unreachable(key),
+        };
         Ok(namespace.route()?.request(message)?)
     }
 }

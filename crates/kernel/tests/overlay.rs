@@ -1,13 +1,18 @@
-//! VXLAN devices, their entries and the routes into them against a real kernel.
+//! VXLAN and IP-in-IP devices, their entries and the routes into them against a real kernel.
 
 mod common;
 
-use common::overlay::{DEV, dev_key, join, mac, part, routed, stretched, underlay, vtep, vxlan};
-use common::{alias, apply, assert_holds, build, heal, ifname, interest};
+use common::overlay::{
+    DEV, dev_key, join, mac, part, routed, stretched, tunnelled, underlay, vtep, vxlan,
+};
+use common::{alias, apply, assert_holds, build, heal, ifname, interest, network};
 use kernel::{ErrorKind, Kernel};
 use model::Family;
-use netstate::{FdbKey, FloodKey, KernelState, Learning, LinkKind, NeighbourKey, Plan, Step, diff};
-use testnet::Node;
+use netstate::{
+    FdbKey, FloodKey, KernelState, Learning, LinkKind, NeighbourKey, Netns, Plan, Route, RouteKey,
+    Step, Way, diff,
+};
+use testnet::{Node, skip_without_device};
 
 /// Every kind of it, on both underlays.
 fn all_states() -> Vec<KernelState> {
@@ -139,6 +144,10 @@ fn every_change_by_hand_heals() {
         "bridge fdb del 00:00:00:00:00:00 dev pv-42 self",
         "bridge fdb append 00:00:00:00:00:00 dev pv-42 dst 192.0.2.9 self permanent",
         "ip route del 10.50.2.0/24",
+        "ip route del 10.50.0.0/16",
+        "ip -6 route del fd50::/32",
+        "ip route replace blackhole 10.50.0.0/16 proto 112 metric 1000000",
+        "ip route add unreachable 10.60.0.0/16 proto 112 metric 1000000",
         "ip route replace 10.50.2.0/24 via 10.50.2.0 dev pv-42 onlink proto 112 metric 100",
         "ip route add 10.50.9.0/24 via 10.50.2.0 dev pv-42 onlink proto 112 metric 100",
         "ip -6 route replace fd50:2::/64 via fd50:2:: dev pv-42 onlink proto 112 metric 100",
@@ -158,7 +167,7 @@ fn each_attribute_changes_in_place_or_with_its_device() {
     let before = full();
     let mut in_place = before.clone();
     let link = in_place.links.get_mut(&dev_key()).unwrap();
-    link.mac = mac(9);
+    link.mac = Some(mac(9));
     link.mtu = 1300.try_into().unwrap();
     link.alias = alias("overlay other");
     vxlan(&mut in_place).master = Some(ifname(common::BRIDGE));
@@ -184,6 +193,102 @@ fn each_attribute_changes_in_place_or_with_its_device() {
         let report = apply(&mut kernel, &diff(&after, &KernelState::default()));
         assert!(report.is_success(), "{report:?}");
     }
+}
+
+/// The device that the kernel must have for a tunnel over this family.
+fn device_in_ip(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "sit mode any local 192.0.2.1",
+        Family::Ipv6 => "ip6tnl mode any local 2001:db8::1",
+    }
+}
+
+#[test]
+fn a_device_in_ip_is_what_was_asked_for() {
+    let node = Node::new();
+    let mut kernel = Kernel::open().unwrap();
+    let nothing = KernelState::default();
+    for family in Family::BOTH {
+        if skip_without_device(device_in_ip(family)) {
+            continue;
+        }
+        let wanted = tunnelled(family, 1);
+        build(&mut kernel, &wanted);
+        assert_eq!(heal(&mut kernel, &wanted), 0);
+        let shown = || {
+            node.sh("ip -d link show dev pi-nodes | sed -E '1s/^[0-9]*: //'
+                     ip route show proto 112; ip -6 route show proto 112")
+        };
+        let by_netlink = shown();
+        let report = apply(&mut kernel, &diff(&wanted, &nothing));
+        assert!(report.is_success(), "{report:?}");
+        for line in diff(&nothing, &wanted).lines() {
+            node.sh(&line);
+        }
+        assert_holds(&mut kernel, &wanted);
+        assert_eq!(shown(), by_netlink);
+        for change in [
+            "ip link set pi-nodes mtu 1400",
+            "ip link set pi-nodes down",
+            "ip link del pi-nodes",
+            "ip route del 10.50.2.0/24",
+            "ip -6 route del fd50:2::/64",
+        ] {
+            node.sh(change);
+            assert!(heal(&mut kernel, &wanted) > 0, "{change} went unseen");
+        }
+        let report = apply(&mut kernel, &diff(&wanted, &nothing));
+        assert!(report.is_success(), "{report:?}");
+    }
+}
+
+#[test]
+fn packets_of_both_families_go_in_ip() {
+    let node = Node::new();
+    underlay(&node);
+    for family in Family::BOTH {
+        if skip_without_device(device_in_ip(family)) {
+            continue;
+        }
+        join(&tunnelled(family, 1), &tunnelled(family, 2));
+        let size = match family {
+            Family::Ipv4 => 1480,
+            Family::Ipv6 => 1460,
+        };
+        for (to, headers) in [("10.50.2.1", 28), ("fd50:2::1", 48)] {
+            let size = size - headers;
+            node.sh(&format!("ping -c 2 -i 0.1 -W 2 -M do -s {size} {to}"));
+        }
+        part(&tunnelled(family, 1), &tunnelled(family, 2));
+    }
+}
+
+#[test]
+fn a_gateway_may_be_of_the_other_family() {
+    let node = Node::new();
+    let mut kernel = Kernel::open().unwrap();
+    let mut wanted = network();
+    let key = RouteKey {
+        netns: Netns::Node,
+        destination: "10.77.0.0/16".parse().unwrap(),
+        metric: 100,
+    };
+    let way = Way {
+        via: "2001:db8::7".parse().unwrap(),
+        dev: ifname(common::BRIDGE),
+        source: None,
+        onlink: true,
+    };
+    wanted.routes.insert(key, Route::Leads(way));
+    build(&mut kernel, &wanted);
+    let by_netlink = node.sh("ip route show proto 112");
+    assert!(by_netlink.contains("via inet6 2001:db8::7"), "{by_netlink}");
+    node.sh("ip route del 10.77.0.0/16");
+    for line in diff(&network(), &wanted).lines() {
+        node.sh(&line);
+    }
+    assert_eq!(node.sh("ip route show proto 112"), by_netlink);
+    assert_holds(&mut kernel, &wanted);
 }
 
 #[test]
@@ -252,8 +357,10 @@ fn entries_need_their_device() {
         )
     };
     let expected = plan.steps.iter().filter(on_device).count();
-    // Setting it up was not tried either.
-    assert_eq!(report.skipped.len(), expected + 1, "{report:?}");
+    // Setting it up was not tried either; what is unreachable needs no device.
+    let unreachable = |step: &&Step| matches!(step, Step::SetRoute(_, Route::Unreachable));
+    let needless = plan.steps.iter().filter(unreachable).count();
+    assert_eq!(report.skipped.len(), expected - needless + 1, "{report:?}");
     assert_eq!(kernel.observe(&interest(&wanted)).unwrap().fdb.len(), 0);
 }
 

@@ -1,43 +1,68 @@
-//! The file that names the lab's nodes and networks to their agents.
+//! The lab's nodes and networks as a cluster: the file that names them to the agents, or what is
+//! created in the store.
 
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 
-use model::Cluster;
 use store::cluster::{ClusterError, ClusterStore, Static};
 
 use crate::error::LabError;
 use crate::node::Node;
 use crate::place;
-use crate::spec::Spec;
+use crate::spec::{NetworkSpec, Spec, StoreKind};
 
 /// Networks are numbered from here.
 const FIRST_VNI: usize = 100;
 
 /// Writes the file and reads it as an agent does: what it refuses is refused before anything is
 /// made.
-pub fn write(spec: &Spec, nodes: &[Node]) -> Result<Cluster, LabError> {
+pub fn write(spec: &Spec, nodes: &[Node]) -> Result<(), LabError> {
     let path = place::cluster_file(&spec.name);
     fs::write(&path, text(spec, nodes)).map_err(|source| LabError::WriteFile {
         path: path.clone(),
         source,
     })?;
-    read(spec)
+    check(&path)?;
+    if spec.store != StoreKind::Static {
+        // A server has it from here on; the file would only mislead.
+        fs::remove_file(&path).map_err(|source| LabError::Remove { path, source })?;
+    }
+    Ok(())
 }
 
-pub fn read(spec: &Spec) -> Result<Cluster, LabError> {
-    let mut store = Static::new(&place::cluster_file(&spec.name));
-    match store.read() {
-        Ok(snapshot) => Ok(snapshot.cluster),
+fn check(path: &Path) -> Result<(), LabError> {
+    match Static::new(path).read() {
+        Ok(_) => Ok(()),
         // The file is the lab's own: its user knows networks, not lines.
         Err(ClusterError::File { fault, .. }) => Err(LabError::Cluster(fault)),
         Err(other) => Err(LabError::ClusterFile(other)),
     }
 }
 
+/// The calls of `pontoon` that create the networks in a store.
+pub fn creations(spec: &Spec) -> Vec<Vec<String>> {
+    let line = |(index, network): (usize, &NetworkSpec)| {
+        let mut line = ["network", "create", network.name.as_str(), "--overlay"]
+            .map(str::to_owned)
+            .to_vec();
+        for subnet in &network.subnets {
+            line.extend(["--subnet".to_owned(), subnet.to_string()]);
+        }
+        line.extend(["--backend".to_owned(), network.backend.to_string()]);
+        line.extend(["--vni".to_owned(), (FIRST_VNI + index).to_string()]);
+        line
+    };
+    spec.networks.iter().enumerate().map(line).collect()
+}
+
 /// Names and prefixes have no character that TOML would want escaped. Node n1 has slot 1: its
-/// subnet of 10.50.0.0/16 is 10.50.1.0/24.
+/// subnet of 10.50.0.0/16 is 10.50.1.0/24. A server hands out subnets from 0 on.
 fn text(spec: &Spec, nodes: &[Node]) -> String {
+    let first_slot = match spec.store {
+        StoreKind::Static => 1,
+        StoreKind::Etcd | StoreKind::EtcdTls => 0,
+    };
     let mut text =
         String::from("# Made by `pontoon lab up`; its agents follow what changes here.\n");
     for node in nodes {
@@ -50,8 +75,9 @@ fn text(spec: &Spec, nodes: &[Node]) -> String {
         // Writing to a string can't fail.
         let _ = write!(
             text,
-            "\n[[node]]\nname = \"{name}\"\nunderlay = [{}]\nslot = {number}\n",
-            quoted(underlay)
+            "\n[[node]]\nname = \"{name}\"\nunderlay = [{}]\nslot = {}\n",
+            quoted(underlay),
+            number - 1 + first_slot
         );
     }
     for (index, network) in spec.networks.iter().enumerate() {

@@ -23,8 +23,17 @@ pub enum LabError {
     MtuTooSmall(Mtu),
     #[error("there are two networks {0}")]
     TwoNetworks(NetworkName),
-    #[error("a lab on etcd can't be made yet; --store static needs no server")]
-    NoEtcd,
+    #[error("--tls is between the nodes and a server; it needs --store etcd")]
+    NothingToSecure,
+    #[error(
+        "there is no {program} on this machine: apt-get install {package}{}",
+        instead(program)
+    )]
+    NoProgram {
+        program: &'static str,
+        /// Debian's.
+        package: &'static str,
+    },
     #[error("these nodes and networks can't be: {0}")]
     Cluster(Box<FileFault>),
     #[error(transparent)]
@@ -36,12 +45,14 @@ pub enum LabError {
     InsideNode(String),
     #[error("there is no lab {0}; 'pontoon lab up' makes one")]
     NoLab(LabName),
-    #[error("the lab {lab} has no node {node}; it has n1 to n{nodes}")]
-    NoNode {
-        node: NodeName,
+    #[error("the lab {lab} has no machine {part}; it has {}", list(parts))]
+    NoPart {
+        part: NodeName,
         lab: LabName,
-        nodes: u8,
+        parts: Vec<NodeName>,
     },
+    #[error("{0} is no node; it has no containers")]
+    NotANode(NodeName),
     #[error(
         "node {0} is dead: the process that keeps its mounts is gone; 'pontoon lab down' removes the lab"
     )]
@@ -95,6 +106,10 @@ pub enum LabError {
         waited: Duration,
         log: String,
     },
+    #[error("the lab's etcd has ended ({status}); it said:\n{log}")]
+    StoreEnded { status: String, log: String },
+    #[error("the lab's etcd does not answer within {} s; it said:\n{log}", waited.as_secs())]
+    StoreNotReady { waited: Duration, log: String },
     #[error("processes of the lab can't be killed: {}", list(.0))]
     StillRunning(Vec<u32>),
     /// All that went wrong while removing; the rest is removed.
@@ -105,4 +120,12 @@ pub enum LabError {
 fn list<T: ToString>(all: &[T]) -> String {
     let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
     texts.join("; ")
+}
+
+/// What does without a program.
+fn instead(program: &str) -> &'static str {
+    match program {
+        "etcd" => "; --store static needs no server",
+        _ => "",
+    }
 }

@@ -9,14 +9,17 @@
 //!
 //! Begin with `up`; `place` says what is where.
 
+mod access;
 mod agent;
 mod cluster;
 mod down;
 mod error;
+mod etcd;
 mod lock;
 mod mounts;
 mod namespaces;
 mod node;
+mod part;
 mod place;
 mod process;
 mod ready;
@@ -24,17 +27,22 @@ mod run;
 mod spec;
 mod status;
 mod switch;
+mod tls;
 mod up;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::NodeName;
+
 pub use down::{Gone, down};
 pub use error::LabError;
+pub use etcd::StoreMachine;
 pub use node::Node;
+pub use part::Part;
 pub use ready::READY_BOUND;
-pub use spec::{LabName, NODES_MAX, NetworkSpec, NodeCount, Spec, Underlay};
-pub use status::{EndpointLine, Link, NodeStatus, Status};
+pub use spec::{LabName, NODES_MAX, NetworkSpec, NodeCount, Spec, StoreKind, Underlay};
+pub use status::{EndpointLine, Link, NodeStatus, ServerStatus, Status, StoreStatus};
 pub use up::{Stage, up};
 
 /// What every act on a lab needs.
@@ -69,17 +77,29 @@ impl Lab {
         node::all(&self.spec)
     }
 
+    /// All its machines: the store, then the nodes.
+    pub fn parts(&self) -> Vec<Part> {
+        let store = etcd::of(&self.spec).map(Part::Store);
+        let nodes = self.nodes().into_iter();
+        let nodes = nodes.map(|node| Part::Node(Box::new(node)));
+        store.into_iter().chain(nodes).collect()
+    }
+
+    /// A node, or the store's machine: `store`.
+    ///
     /// # Errors
-    /// `NoNode`.
-    pub fn node(&self, name: &model::NodeName) -> Result<Node, LabError> {
-        let mut nodes = self.nodes().into_iter();
-        nodes
-            .find(|node| node.name == *name)
-            .ok_or_else(|| LabError::NoNode {
-                node: name.clone(),
-                lab: self.spec.name.clone(),
-                nodes: self.spec.nodes.number(),
-            })
+    /// `NoPart`.
+    pub fn part(&self, name: &NodeName) -> Result<Part, LabError> {
+        part::find(&self.spec, self.parts(), name)
+    }
+
+    /// # Errors
+    /// `NoPart`, `NotANode`.
+    pub fn node(&self, name: &NodeName) -> Result<Node, LabError> {
+        match self.part(name)? {
+            Part::Node(node) => Ok(*node),
+            Part::Store(_) => Err(LabError::NotANode(name.clone())),
+        }
     }
 
     /// How the lab is at this moment.
@@ -88,25 +108,5 @@ impl Lab {
     /// A node that can't be asked.
     pub fn status(&self, tools: &Tools) -> Result<Status, LabError> {
         status::look(&self.spec, tools)
-    }
-
-    /// Pulls a node's cable out of the switch. Success where it is out.
-    ///
-    /// # Errors
-    /// `Command`: what `ip` said.
-    pub fn cut(&self, node: &Node, tools: &Tools) -> Result<(), LabError> {
-        switch::set_port(&self.spec, node, switch::Port::Down, tools)
-    }
-
-    /// Puts the cable back in and starts the node's agent where none runs.
-    ///
-    /// # Errors
-    /// `Command`: what `ip` said; `Start`.
-    pub fn heal(&self, node: &Node, tools: &Tools) -> Result<(), LabError> {
-        switch::set_port(&self.spec, node, switch::Port::Up, tools)?;
-        if agent::pid_of(node).is_none() {
-            agent::start(node, tools)?;
-        }
-        Ok(())
     }
 }

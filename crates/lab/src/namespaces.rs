@@ -1,5 +1,5 @@
-//! Making a node's namespaces, and the switch's. A process makes them for itself and runs a script
-//! in them; then they get their names.
+//! Making a node's namespaces, and those of the switch and the store. A process makes them for
+//! itself and runs a script in them; then they get their names.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,9 +13,9 @@ use crate::spec::LabName;
 use crate::{mounts, place, run};
 
 /// Marks the new namespace, before it has a name.
-const SWITCH_SCRIPT: &str = r#"
+const PLAIN_SCRIPT: &str = r#"
 ip link set lo up alias "$MARK"
-# The switch is a wire: no firewall looks at what it carries.
+# A switch is a wire: no firewall looks at what it carries.
 for hook in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$hook" ] || echo 0 >"$hook"; done
 "#;
 
@@ -77,17 +77,13 @@ pub fn make(node: &Node, tools: &Tools) -> Result<(), LabError> {
     }
 }
 
-/// Makes the switch's namespace.
-pub fn make_switch(lab: &LabName, tools: &Tools) -> Result<(), LabError> {
+/// Makes the namespace of what is no node: the switch, the store.
+pub fn make_plain(lab: &LabName, netns: &str, tools: &Tools) -> Result<(), LabError> {
     let mut command = Command::new("unshare");
     command.arg("--net").env("MARK", place::mark(lab));
-    let script = format!("{SWITCH_SCRIPT}{NAMED}");
+    let script = format!("{PLAIN_SCRIPT}{NAMED}");
     let mut holder = begin(&mut command, &script, tools)?;
-    let named = name(
-        &holder,
-        "net",
-        &place::netns_path(&place::switch_netns(lab)),
-    );
+    let named = name(&holder, "net", &place::netns_path(netns));
     drop(holder.stdin.take());
     let ended = holder.wait();
     named?;
@@ -98,7 +94,7 @@ pub fn make_switch(lab: &LabName, tools: &Tools) -> Result<(), LabError> {
 
 /// Starts a process in new namespaces and waits until its script is through.
 fn begin(command: &mut Command, script: &str, tools: &Tools) -> Result<Child, LabError> {
-    (tools.announce)(&as_typed(command, script));
+    (tools.announce)(&run::as_typed(command, script));
     command.args(["sh", "-euc", script]);
     let mut child = command
         .stdin(Stdio::piped())
@@ -114,19 +110,6 @@ fn begin(command: &mut Command, script: &str, tools: &Tools) -> Result<Child, La
 fn name(process: &Child, word: &str, file: &Path) -> Result<(), LabError> {
     let namespace = PathBuf::from(format!("/proc/{}/ns/{word}", process.id()));
     mounts::mount_namespace(&namespace, file)
-}
-
-/// The call as a person would have typed it.
-fn as_typed(command: &Command, script: &str) -> String {
-    let env = command.get_envs().filter_map(|(name, value)| {
-        let (name, value) = (name.to_string_lossy(), value?.to_string_lossy());
-        Some(format!("{name}={value} "))
-    });
-    let words = command.get_args().map(|arg| arg.to_string_lossy());
-    let words: Vec<_> = words.collect();
-    let env: String = env.collect();
-    let program = command.get_program().to_string_lossy();
-    format!("{env}{program} {} sh -euc '{script}'", words.join(" "))
 }
 
 fn wait_made(holder: &mut Child) -> Result<(), LabError> {

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use model::{Family, NodeName};
+use serde::de::DeserializeOwned;
 
 use crate::Tools;
+use crate::access::Access;
 use crate::error::LabError;
 use crate::spec::{LabName, Spec};
-use crate::{mounts, place};
+use crate::switch::Plug;
+use crate::{mounts, place, run};
 
 /// The first of the nodes' underlay addresses less one (documentation prefixes, RFC 5737 and 3849).
 const IPV4_BASE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
@@ -29,6 +32,7 @@ pub struct Node {
     pub netns: String,
     /// Its addresses in the underlay, at most one a family, IPv4 first.
     pub underlay: Vec<IpAddr>,
+    pub(crate) access: Access,
 }
 
 /// The nodes that a lab has, or is to have.
@@ -38,10 +42,11 @@ pub fn all(spec: &Spec) -> Vec<Node> {
 }
 
 fn of(spec: &Spec, number: u8) -> Option<Node> {
-    let families = spec.underlay.families().iter();
+    let node = numbered(&spec.name, number)?;
     Some(Node {
-        underlay: families.map(|family| address(*family, number)).collect(),
-        ..numbered(&spec.name, number)?
+        underlay: addresses(spec, number),
+        access: Access::of(spec, node.name.as_str()),
+        ..node
     })
 }
 
@@ -53,7 +58,14 @@ pub(crate) fn numbered(lab: &LabName, number: u8) -> Option<Node> {
         number,
         netns: place::node_netns(lab, number),
         underlay: Vec::new(),
+        access: Access::default(),
     })
+}
+
+/// What has this number has these addresses in the underlay.
+pub(crate) fn addresses(spec: &Spec, number: u8) -> Vec<IpAddr> {
+    let families = spec.underlay.families().iter();
+    families.map(|family| address(*family, number)).collect()
 }
 
 fn address(family: Family, number: u8) -> IpAddr {
@@ -66,6 +78,15 @@ fn address(family: Family, number: u8) -> IpAddr {
 impl Node {
     pub(crate) fn dir(&self) -> PathBuf {
         place::lab_dir(&self.lab).join(self.name.as_str())
+    }
+
+    pub(crate) fn plug(&self) -> Plug<'_> {
+        Plug {
+            name: self.name.as_str(),
+            netns: &self.netns,
+            underlay: self.underlay.clone(),
+            number: self.number,
+        }
     }
 
     pub(crate) fn run_dir(&self) -> PathBuf {
@@ -135,6 +156,18 @@ impl Node {
         Ok(command)
     }
 
+    /// What `pontoon` answers there, in JSON and from the node's own records: no store is asked.
+    ///
+    /// # Errors
+    /// `NodeDead`; `Command`, `Answer`.
+    pub fn ask<T: DeserializeOwned>(&self, words: &[&str], tools: &Tools) -> Result<T, LabError> {
+        let what = format!("pontoon {} on node {}", words.join(" "), self.name);
+        let mut command = self.command(&tools.pontoon, tools)?;
+        command.args(words).env_remove("PONTOON_CLUSTER");
+        let text = run::output(&mut command, &what)?;
+        serde_json::from_str(&text).map_err(|source| LabError::Answer { what, source })
+    }
+
     /// The same in a session of its own, for what outlives its starter.
     ///
     /// # Errors
@@ -148,13 +181,14 @@ impl Node {
     }
 
     /// What tells `pontoon` on the node where it is, and finds it by its name.
-    fn environment(&self, tools: &Tools) -> [(&'static str, OsString); 4] {
-        [
+    fn environment(&self, tools: &Tools) -> Vec<(&'static str, OsString)> {
+        let mut all = self.access.environment();
+        all.extend([
             ("PONTOON_STATE_DIR", self.state_dir().into()),
             ("PONTOON_NODE", self.name.as_str().into()),
-            ("PONTOON_CLUSTER", place::cluster_address(&self.lab).into()),
             ("PATH", search_path(&tools.pontoon)),
-        ]
+        ]);
+        all
     }
 
     fn enter_args(&self) -> Result<[String; 6], LabError> {
@@ -168,7 +202,7 @@ impl Node {
 }
 
 /// The search path with the directory of the lab's `pontoon` first.
-fn search_path(pontoon: &Path) -> OsString {
+pub(crate) fn search_path(pontoon: &Path) -> OsString {
     let first = pontoon.parent().map(Path::to_owned);
     let path = env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
     let all = first.into_iter().chain(env::split_paths(&path));

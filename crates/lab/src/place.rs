@@ -1,9 +1,13 @@
-//! What is where. The machine sees of a lab the names `LAB-n1`, `LAB-n2`, … and `LAB-underlay`
-//! under `/run/netns`, and the directory `/run/pontoon-lab/LAB`, a file system in memory:
+//! What is where. The machine sees of a lab the names `LAB-n1`, `LAB-n2`, …, `LAB-underlay` and
+//! `LAB-store` under `/run/netns`, and the directory `/run/pontoon-lab/LAB`, a file system in
+//! memory:
 //!
 //! ```text
 //! lab.json         what was asked for
-//! cluster.toml     the cluster, as all nodes read it
+//! cluster.toml     the cluster, as all nodes read it where no server has it
+//! store/data       what etcd keeps, where there is one
+//! store/etcd.log   what it says
+//! store/tls        certificates, where they are asked for
 //! n1/uts           the node's UTS namespace, mounted on this file
 //! n1/keeper        the process that keeps its mount namespace
 //! n1/run           what the node sees as /run
@@ -21,6 +25,8 @@ use crate::spec::{LabName, NODES_MAX};
 
 pub const DIR: &str = "/run/pontoon-lab";
 pub const NETNS_DIR: &str = "/run/netns";
+/// The word of the store's machine, as `n1` is that of a node.
+pub const STORE: &str = "store";
 /// The file that a node's own `/run` has there, with the node's name.
 const INSIDE: &str = "/run/pontoon-lab/node";
 
@@ -36,9 +42,8 @@ pub fn cluster_file(lab: &LabName) -> PathBuf {
     lab_dir(lab).join("cluster.toml")
 }
 
-/// The cluster's address, as agents take it.
-pub fn cluster_address(lab: &LabName) -> String {
-    format!("static:{}", cluster_file(lab).display())
+pub fn store_dir(lab: &LabName) -> PathBuf {
+    lab_dir(lab).join(STORE)
 }
 
 /// The word of node `number`, counted from 1.
@@ -54,10 +59,14 @@ pub fn switch_netns(lab: &LabName) -> String {
     format!("{lab}-underlay")
 }
 
+pub fn store_netns(lab: &LabName) -> String {
+    format!("{lab}-{STORE}")
+}
+
 /// Every name under `/run/netns` that a lab of this name may have.
 pub fn netns_names(lab: &LabName) -> Vec<String> {
     let nodes = (1..=NODES_MAX).map(|number| node_netns(lab, number));
-    nodes.chain([switch_netns(lab)]).collect()
+    nodes.chain([switch_netns(lab), store_netns(lab)]).collect()
 }
 
 pub fn netns_path(name: &str) -> PathBuf {

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::LabError;
 use crate::mounts;
 
+/// How long a process that is asked to end may take, before it is killed.
+const END_BOUND: Duration = Duration::from_secs(5);
 /// How long killed processes may take to end.
 const KILL_BOUND: Duration = Duration::from_secs(10);
 /// Between two looks.
@@ -94,6 +97,30 @@ pub fn kill_all(namespaces: &Namespaces) -> Result<usize, LabError> {
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// Asks a process in the network namespace of `file` to end, kills it where it does not, and waits
+/// until it has. Success where it has ended.
+pub fn end(pid: u32, file: &Path) -> Result<(), LabError> {
+    let there = Namespaces::of(mounts::hold_namespace(file).into_iter().collect());
+    let pid_of = Pid::from_raw(pid.cast_signed());
+    let Some(Ok(process)) = pid_of.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
+        return Ok(());
+    };
+    // Looked at once it is held: its number may be another's by now.
+    if !is_in(pid, &there) {
+        return Ok(());
+    }
+    for (signal, bound) in [(Signal::TERM, END_BOUND), (Signal::KILL, KILL_BOUND)] {
+        let _ = pidfd_send_signal(&process, signal);
+        let bound = Timespec::try_from(bound).ok();
+        // A process that has ended is readable (pidfd_open(2)).
+        let mut ended = [PollFd::new(&process, PollFlags::IN)];
+        if poll(&mut ended, bound.as_ref()).is_ok_and(|number| number > 0) {
+            return Ok(());
+        }
+    }
+    Err(LabError::StillRunning(vec![pid]))
 }
 
 /// Looks again once the process is held: its number may be another's by now. What can't be killed

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use crate::error::LabError;
 use crate::node::Node;
 use crate::spec::Spec;
-use crate::{Tools, agent, run};
+use crate::{Tools, run};
 
 /// How long a lab may take to become ready. Three nodes take less than a second.
 pub const READY_BOUND: Duration = Duration::from_secs(30);
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(20);
+pub const PAUSE: Duration = Duration::from_millis(20);
 
 /// A network as a node lists it.
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ pub fn wait(
                 return Err(LabError::NotReady {
                     node: node.name.clone(),
                     waited: READY_BOUND,
-                    log: agent::last_words(node),
+                    log: run::last_words(&node.log()),
                 });
             }
             thread::sleep(PAUSE);
@@ -59,7 +59,7 @@ fn check_alive(node: &Node, agent: &mut Child) -> Result<(), LabError> {
         Ok(Some(status)) => Err(LabError::AgentEnded {
             node: node.name.clone(),
             status: status.to_string(),
-            log: agent::last_words(node),
+            log: run::last_words(&node.log()),
         }),
         // A child that can't be asked about is one that runs, as far as anybody knows.
         Ok(None) | Err(_) => Ok(()),

@@ -148,6 +148,24 @@ impl Underlay {
     }
 }
 
+/// What the nodes agree by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// A file that names the nodes.
+    Static,
+    /// An etcd on the underlay.
+    Etcd,
+    /// The same, with a certificate of its own and one for each node.
+    EtcdTls,
+}
+
+impl StoreKind {
+    pub(crate) fn has_server(self) -> bool {
+        self != Self::Static
+    }
+}
+
 /// A lab as asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -156,6 +174,7 @@ pub struct Spec {
     pub underlay: Underlay,
     pub underlay_mtu: Mtu,
     pub networks: Vec<NetworkSpec>,
+    pub store: StoreKind,
 }
 
 impl Spec {

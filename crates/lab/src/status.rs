@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::process::Command;
 
-use model::{EndpointName, Mtu, NetworkName, NodeName, Prefix, Target};
+use model::{EndpointName, Mtu, NetworkKind, NetworkName, NodeName, Prefix, Target};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::error::LabError;
 use crate::node::Node;
-use crate::spec::{LabName, NetworkSpec, Spec};
-use crate::{Tools, agent, cluster, mounts, node, place, run};
+use crate::spec::{LabName, NetworkSpec, Spec, StoreKind};
+use crate::{Tools, agent, etcd, mounts, node, place, run};
 
 /// A node's cable to the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,30 +43,49 @@ pub struct NodeStatus {
     pub link: Link,
     /// The process, where one runs.
     pub agent: Option<u32>,
-    /// The node subnets it has by the cluster's file.
+    /// The node subnets it has by its own records.
     pub subnets: BTreeMap<NetworkName, Vec<Prefix>>,
     pub endpoints: Vec<EndpointLine>,
+}
+
+/// What the nodes agree by.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoreStatus {
+    pub kind: StoreKind,
+    /// As `--cluster` takes it.
+    pub address: String,
+    /// None where it is a file.
+    pub server: Option<ServerStatus>,
+}
+
+/// The machine with the lab's etcd.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerStatus {
+    pub netns: String,
+    pub underlay: Vec<IpAddr>,
+    pub link: Link,
+    /// The process, where one runs.
+    pub etcd: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     pub name: LabName,
     pub underlay_mtu: Mtu,
+    pub store: StoreStatus,
     pub networks: Vec<NetworkSpec>,
     pub nodes: Vec<NodeStatus>,
 }
 
 pub fn look(spec: &Spec, tools: &Tools) -> Result<Status, LabError> {
     let ports = ports(spec)?;
-    let cluster = cluster::read(spec)?;
     let nodes = node::all(spec).into_iter().map(|node| {
-        let in_cluster = cluster.nodes.get(&node.name);
         let link = ports.get(node.name.as_str()).copied();
         Ok(NodeStatus {
             alive: node.keeper().is_some(),
             link: link.unwrap_or(Link::Missing),
             agent: agent::pid_of(&node),
-            subnets: in_cluster.map(|n| n.subnets.clone()).unwrap_or_default(),
+            subnets: subnets(&node, tools)?,
             endpoints: endpoints(&node, tools)?,
             name: node.name,
             netns: node.netns,
@@ -75,9 +95,23 @@ pub fn look(spec: &Spec, tools: &Tools) -> Result<Status, LabError> {
     Ok(Status {
         name: spec.name.clone(),
         underlay_mtu: spec.underlay_mtu,
+        store: store(spec, &ports),
         networks: spec.networks.clone(),
         nodes: nodes.collect::<Result<_, LabError>>()?,
     })
+}
+
+fn store(spec: &Spec, ports: &BTreeMap<String, Link>) -> StoreStatus {
+    StoreStatus {
+        kind: spec.store,
+        address: Access::of(spec, place::STORE).address,
+        server: etcd::of(spec).map(|machine| ServerStatus {
+            underlay: node::addresses(spec, etcd::NUMBER),
+            link: ports.get(place::STORE).copied().unwrap_or(Link::Missing),
+            etcd: machine.pid(),
+            netns: machine.netns,
+        }),
+    }
 }
 
 /// A device as `ip -j link` prints it.
@@ -104,12 +138,42 @@ fn ports(spec: &Spec) -> Result<BTreeMap<String, Link>, LabError> {
     Ok(devices.into_iter().map(port).collect())
 }
 
+/// A network as its node lists it.
+#[derive(Deserialize)]
+struct NetworkLine {
+    name: NetworkName,
+    kind: NetworkKind,
+    subnets: Vec<SubnetLine>,
+}
+
+#[derive(Deserialize)]
+struct SubnetLine {
+    prefix: Prefix,
+}
+
+/// The node's own parts of the networks over all nodes.
+fn subnets(node: &Node, tools: &Tools) -> Result<BTreeMap<NetworkName, Vec<Prefix>>, LabError> {
+    let networks: Vec<NetworkLine> = ask(node, &["network", "ls", "--json"], tools)?;
+    let overlays = networks.into_iter();
+    let overlays = overlays.filter(|network| network.kind == NetworkKind::Overlay);
+    let part = |network: NetworkLine| {
+        let prefixes = network.subnets.into_iter().map(|subnet| subnet.prefix);
+        (network.name, prefixes.collect())
+    };
+    Ok(overlays.map(part).collect())
+}
+
 fn endpoints(node: &Node, tools: &Tools) -> Result<Vec<EndpointLine>, LabError> {
-    if node.keeper().is_none() {
-        return Ok(Vec::new());
+    ask(node, &["ls", "--json"], tools)
+}
+
+/// A list of a node's; nothing where that is dead.
+fn ask<T>(node: &Node, words: &[&str], tools: &Tools) -> Result<Vec<T>, LabError>
+where
+    T: serde::de::DeserializeOwned,
+{
+    match node.ask(words, tools) {
+        Err(LabError::NodeDead(_)) => Ok(Vec::new()),
+        answer => answer,
     }
-    let what = format!("pontoon ls on node {}", node.name);
-    let mut command = node.command(&tools.pontoon, tools)?;
-    let text = run::output(command.args(["ls", "--json"]), &what)?;
-    serde_json::from_str(&text).map_err(|source| LabError::Answer { what, source })
 }

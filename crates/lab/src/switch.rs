@@ -1,5 +1,5 @@
-//! The underlay: a switch that joins the nodes, each by one cable. The port is called as the node,
-//! the node's end is its `eth0`.
+//! The underlay: a switch that joins the machines, each by one cable. The port is called as the
+//! machine, whose own end is its `eth0`.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,20 @@ use model::Family;
 
 use crate::Tools;
 use crate::error::LabError;
-use crate::node::Node;
 use crate::spec::Spec;
 use crate::{place, run};
 
 const BRIDGE: &str = "switch";
 const UPLINK: &str = "eth0";
+
+/// A machine with a cable to the switch.
+pub struct Plug<'a> {
+    /// That of the port.
+    pub name: &'a str,
+    pub netns: &'a str,
+    pub underlay: Vec<IpAddr>,
+    pub number: u8,
+}
 
 /// A port of the switch, as set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,30 +29,30 @@ pub enum Port {
     Down,
 }
 
-/// Makes the switch and plugs all nodes in.
-pub fn make(spec: &Spec, nodes: &[Node], tools: &Tools) -> Result<(), LabError> {
+/// Makes the switch and plugs all machines in.
+pub fn make(spec: &Spec, plugs: &[Plug<'_>], tools: &Tools) -> Result<(), LabError> {
     let mtu = spec.underlay_mtu;
     let mut lines = format!("link add {BRIDGE} mtu {mtu} type bridge mcast_snooping 0\n");
     lines += &plain(BRIDGE);
-    for Node { name, netns, .. } in nodes {
+    for Plug { name, netns, .. } in plugs {
         lines += &format!(
             "link add {name} mtu {mtu} master {BRIDGE} type veth \
              peer name {UPLINK} mtu {mtu} netns {netns}\n"
         );
-        lines += &plain(name.as_str());
+        lines += &plain(name);
     }
     run::ip(&place::switch_netns(&spec.name), &lines, tools)?;
-    nodes.iter().try_for_each(|node| {
-        let addresses = node.underlay.iter().map(address_line);
+    plugs.iter().try_for_each(|plug| {
+        let addresses = plug.underlay.iter().map(address_line);
         let lines: String = addresses.collect();
         // The kernel would not use a link-local address of its own making for the first second.
         let lines = format!(
             "link set {UPLINK} addrgenmode none\n\
              link set {UPLINK} up\n\
              addr add fe80::{:x}/64 dev {UPLINK} nodad\n{lines}",
-            node.number
+            plug.number
         );
-        run::ip(&node.netns, &lines, tools)
+        run::ip(plug.netns, &lines, tools)
     })
 }
 
@@ -61,11 +69,11 @@ fn plain(device: &str) -> String {
     format!("link set {device} addrgenmode none\nlink set {device} up\n")
 }
 
-pub fn set_port(spec: &Spec, node: &Node, port: Port, tools: &Tools) -> Result<(), LabError> {
+pub fn set_port(spec: &Spec, name: &str, port: Port, tools: &Tools) -> Result<(), LabError> {
     let word = match port {
         Port::Up => "up",
         Port::Down => "down",
     };
-    let line = format!("link set {} {word}\n", node.name);
+    let line = format!("link set {name} {word}\n");
     run::ip(&place::switch_netns(&spec.name), &line, tools)
 }

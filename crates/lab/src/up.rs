@@ -8,13 +8,15 @@ use crate::error::LabError;
 use crate::lock::LabsLock;
 use crate::node::{self, Node};
 use crate::ready::{self, Started};
-use crate::spec::{self, LabName, Spec};
-use crate::{Lab, Tools, agent, cluster, down, mounts, namespaces, place, switch};
+use crate::spec::{self, LabName, Spec, StoreKind};
+use crate::{Lab, Tools, agent, cluster, down, etcd, mounts, namespaces, place, run, switch, tls};
 
 /// What `up` is about to do.
 #[derive(Debug, Clone, Copy)]
 pub enum Stage<'a> {
     Make(&'a Node),
+    /// Until the store answers.
+    Store,
     Wait(&'a Node),
 }
 
@@ -30,6 +32,7 @@ pub fn up(spec: &Spec, tools: &Tools, tell: &mut dyn FnMut(Stage<'_>)) -> Result
         return Err(LabError::NotRoot);
     }
     spec.check()?;
+    check_programs(spec.store)?;
     let lock = LabsLock::acquire(tools.lock_wait)?;
     check_free(&spec.name)?;
     let nodes = node::all(spec);
@@ -50,6 +53,19 @@ pub fn up(spec: &Spec, tools: &Tools, tell: &mut dyn FnMut(Stage<'_>)) -> Result
         let _ = down(&spec.name, tools.lock_wait);
     }
     waited.map(|()| Lab { spec: spec.clone() })
+}
+
+/// Whether the machine has what the lab's store is made of.
+fn check_programs(store: StoreKind) -> Result<(), LabError> {
+    let wanted: &[(&str, &str)] = match store {
+        StoreKind::Static => &[],
+        StoreKind::Etcd => &[(etcd::PROGRAM, "etcd-server")],
+        StoreKind::EtcdTls => &[(etcd::PROGRAM, "etcd-server"), (tls::PROGRAM, tls::PROGRAM)],
+    };
+    let missing = wanted.iter().find(|(program, _)| !run::is_there(program));
+    missing.map_or(Ok(()), |&(program, package)| {
+        Err(LabError::NoProgram { program, package })
+    })
 }
 
 /// Whether nothing has a name that the lab needs.
@@ -92,12 +108,23 @@ fn make(
     spec::write(spec)?;
     cluster::write(spec, &nodes)?;
     mounts::share_netns_dir(place::NETNS_DIR.as_ref())?;
-    namespaces::make_switch(&spec.name, tools)?;
+    namespaces::make_plain(&spec.name, &place::switch_netns(&spec.name), tools)?;
+    let machine = etcd::of(spec);
+    if let Some(machine) = &machine {
+        namespaces::make_plain(&spec.name, &machine.netns, tools)?;
+    }
     for node in &nodes {
         tell(Stage::Make(node));
         namespaces::make(node, tools)?;
     }
-    switch::make(spec, &nodes, tools)?;
+    let plugs = nodes.iter().map(Node::plug);
+    let plugs: Vec<_> = plugs.chain(machine.iter().map(|m| m.plug(spec))).collect();
+    switch::make(spec, &plugs, tools)?;
+    if let (Some(machine), Some(first)) = (&machine, nodes.first()) {
+        tell(Stage::Store);
+        let mut etcd = etcd::make(spec, machine, &nodes, tools)?;
+        etcd::fill(spec, machine, &mut etcd, first, tools)?;
+    }
     let start = |node: Node| {
         let agent = agent::start(&node, tools)?;
         Ok(Started { node, agent })

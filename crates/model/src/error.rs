@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AddressRange, Family, Prefix};
+use crate::{AddressRange, Backend, Family, Prefix};
 
 /// Why a text is not the word it was taken for. Every variant holds the text itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +43,12 @@ pub enum ParseError {
     RangeOutside { range: AddressRange, prefix: Prefix },
     #[error("{0:?} is not a VNI: 1 to 16777215")]
     Vni(String),
-    #[error("{0:?} is no backend: vxlan or routed")]
+    #[error("{0:?} is no backend: vxlan, routed or ipip")]
     Backend(String),
+    #[error("a network over {0} can't be stretched: frames cross in vxlan only")]
+    StretchBackend(Backend),
+    #[error("a stretched network needs an IPv4 subnet: MACs are made from it, and tell the node")]
+    StretchFamily,
     #[error("node subnets of /{node_bits} are no parts of {prefix} that containers can use")]
     NodePrefix { prefix: Prefix, node_bits: u8 },
     #[error("the range {0} is in none of the network's subnets")]

@@ -24,7 +24,7 @@ pub use mtu::{MTU_MIN_IPV6, Mtu, MtuSetting};
 pub use name::{ContainerId, EndpointName, IfName, ListName, NetworkName, NodeName};
 pub use network::{Network, NetworkId, NetworkKind, NetworkWish, Reach, Subnet};
 pub use node::{BootId, NetnsId, NodeId};
-pub use overlay::{Backend, Cluster, ClusterNode, Overlay, OverlayPrefix, Vni};
+pub use overlay::{Backend, Cluster, ClusterNode, Overlay, OverlayPrefix, Span, Vni};
 pub use port::{HostBind, PortRange, Proto, Publish};
 pub use prefix::{Family, Prefix};
 pub use range::AddressRange;

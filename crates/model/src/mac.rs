@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ParseError;
+use crate::{ParseError, Prefix};
 
 /// First two bytes of the MACs we make: locally administered, unicast, then `p`.
 const OUI: [u8; 2] = [0x02, 0x70];
@@ -39,6 +39,17 @@ impl Mac {
                 });
                 Self::ours(folded.to_be_bytes())
             }
+        }
+    }
+
+    /// The first and the last MAC of endpoints whose first address is of this prefix; `None` for
+    /// an IPv6 prefix, whose MACs lie anywhere.
+    pub fn range_for(prefix: Prefix) -> Option<(Self, Self)> {
+        match (prefix.address(), prefix.last()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                Some((Self::ours(first.octets()), Self::ours(last.octets())))
+            }
+            _ => None,
         }
     }
 

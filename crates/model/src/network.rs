@@ -173,6 +173,12 @@ impl Network {
         self.subnets.iter().find(|s| s.prefix.family() == family)
     }
 
+    /// Whether it is one Ethernet over all nodes: then its endpoints see the whole prefix, and what
+    /// is given out of it is this node's part.
+    pub fn is_stretched(&self) -> bool {
+        self.kind == NetworkKind::Overlay && self.subnets.iter().any(|s| s.range.is_some())
+    }
+
     /// The subnet that holds `address`.
     pub fn subnet_of(&self, address: IpAddr) -> Option<&Subnet> {
         self.subnets.iter().find(|s| s.prefix.contains(address))

@@ -110,7 +110,7 @@ fn remove_from_links(
     let peers = doomed.iter().filter_map(ends).map(|peer| &peer.at);
     let doomed: BTreeSet<&LinkKey> = doomed.iter().copied().chain(peers).collect();
     for (key, route) in observed.routes.iter().rev() {
-        if !desired.routes.contains_key(key) && !doomed.contains(&route.link(key)) {
+        if !desired.routes.contains_key(key) && !stands_on(route.link(key), &doomed) {
             steps.push(Step::DelRoute(key.clone()));
         }
     }
@@ -118,6 +118,10 @@ fn remove_from_links(
     let stale = observed.addresses.difference(&desired.addresses);
     let stale = stale.filter(|key| !doomed.contains(&key.link));
     steps.extend(stale.cloned().map(Step::DelAddress));
+}
+
+fn stands_on(link: Option<LinkKey>, doomed: &BTreeSet<&LinkKey>) -> bool {
+    link.is_some_and(|link| doomed.contains(&link))
 }
 
 /// Ports go before the bridges they are on.
@@ -155,7 +159,11 @@ fn can_become(seen: &Link, wanted: &Link) -> bool {
             };
             moved == *wanted
         }
-        (LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Vxlan(_), _) => false,
+        (LinkKind::Tunnel(seen), LinkKind::Tunnel(wanted)) => seen == wanted,
+        (
+            LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Vxlan(_) | LinkKind::Tunnel(_),
+            _,
+        ) => false,
     }
 }
 
@@ -195,7 +203,9 @@ fn change_link(key: &LinkKey, seen: &Link, wanted: &Link, steps: &mut Vec<Step>)
             steps.push(Step::SetLink(at.clone(), change));
         }
     };
-    set(key, seen.mac != wanted.mac, LinkChange::Mac(wanted.mac));
+    if let Some(mac) = wanted.mac {
+        set(key, seen.mac != Some(mac), LinkChange::Mac(mac));
+    }
     set(key, seen.mtu != wanted.mtu, LinkChange::Mtu(wanted.mtu));
     set(
         key,
@@ -223,7 +233,7 @@ fn change_link(key: &LinkKey, seen: &Link, wanted: &Link, steps: &mut Vec<Step>)
 fn port_of(link: &Link) -> Option<&PortFlags> {
     match &link.kind {
         LinkKind::Veth { port, .. } => Some(port),
-        LinkKind::Bridge | LinkKind::Vxlan(_) => None,
+        LinkKind::Bridge | LinkKind::Vxlan(_) | LinkKind::Tunnel(_) => None,
     }
 }
 
@@ -287,8 +297,9 @@ fn add_routes(
     let moved = moved.filter(|key| fresh.contains(&key.link) || !desired.addresses.contains(*key));
     let moved: BTreeSet<(&Netns, IpAddr)> = moved.map(|k| (&k.link.netns, k.address)).collect();
     for (key, route) in &desired.routes {
-        let lost = fresh.contains(&route.link(key))
-            || (route.source).is_some_and(|source| moved.contains(&(&key.netns, source)));
+        let source = route.way().and_then(|way| way.source);
+        let lost = route.link(key).is_some_and(|link| fresh.contains(&link))
+            || source.is_some_and(|source| moved.contains(&(&key.netns, source)));
         if lost || observed.routes.get(key) != Some(route) {
             steps.push(Step::SetRoute(key.clone(), route.clone()));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::nft::{ChainKey, NftFamily, SetKey};
-use crate::{LinkChange, LinkKey, LinkKind, Netns, Object, Plan, Step};
+use crate::{LinkChange, LinkKey, LinkKind, Netns, Object, Plan, Route, RouteKey, Step};
 
 impl Plan {
     /// What was wrong, each thing once and in the order of the plan: of a table or a device that
@@ -76,7 +76,7 @@ impl Step {
             Self::DelNetns(name) => format!("namespace {name} was left over"),
             Self::AddLink(key, link) => match link.kind {
                 LinkKind::Bridge => format!("bridge {} was missing", key.name),
-                LinkKind::Veth { .. } | LinkKind::Vxlan(_) => {
+                LinkKind::Veth { .. } | LinkKind::Vxlan(_) | LinkKind::Tunnel(_) => {
                     format!("device {} ({}) was missing", key.name, link.alias.purpose)
                 }
             },
@@ -105,20 +105,10 @@ impl Step {
             Self::DelFdb(key) => format!("{} led {} to a node", key.dev, key.mac),
             Self::AddFlood(key) => format!("{} did not flood to {}", key.dev, key.remote),
             Self::DelFlood(key) => format!("{} flooded to {}", key.dev, key.remote),
-            Self::SetRoute(key, route) => {
-                let to = key.destination;
-                format!(
-                    "the route to {to} by {}{} was missing",
-                    route.dev,
-                    at(&key.netns)
-                )
-            }
+            Self::SetRoute(key, route) => route_finding(key, route),
             Self::DelRoute(key) => {
-                format!(
-                    "the route to {}{} was left over",
-                    key.destination,
-                    at(&key.netns)
-                )
+                let (to, at) = (key.destination, at(&key.netns));
+                format!("the route to {to}{at} was left over")
             }
             Self::ForgetFlows(address) => {
                 format!("connections to {address} may have outlived their published port")
@@ -171,6 +161,14 @@ fn at(netns: &Netns) -> String {
 
 fn device(key: &LinkKey) -> String {
     format!("{}{}", key.name, at(&key.netns))
+}
+
+fn route_finding(key: &RouteKey, route: &Route) -> String {
+    let (to, at) = (key.destination, at(&key.netns));
+    match route {
+        Route::Leads(way) => format!("the route to {to} by {}{at} was missing", way.dev),
+        Route::Unreachable => format!("{to} was not unreachable{at} where no route leads"),
+    }
 }
 
 fn link_finding(key: &LinkKey, change: &LinkChange) -> String {

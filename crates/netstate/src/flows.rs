@@ -60,7 +60,7 @@ fn udp_at(key: &ElementKey, data: &[Datum]) -> Option<NodePorts> {
     let ports = match ports {
         Item::One(Datum::InetService(port)) => PortRange::new(*port, *port).ok()?,
         Item::Ports(ports) => *ports,
-        Item::One(_) | Item::Prefix(_) => return None,
+        Item::One(_) | Item::Prefix(_) | Item::Range(..) => return None,
     };
     (*proto == Item::One(Datum::InetProto(Proto::Udp))).then_some(NodePorts { bind, ports })
 }

@@ -17,14 +17,16 @@ mod state;
 mod step;
 mod sysctl;
 mod text;
+mod tunnel;
 mod vxlan;
 
 pub use diff::diff;
 pub use facts::{AddressFacts, Interest, LinkFacts, Listener, NodeFacts, Pair, RouteFacts};
 pub use link::{Alias, Link, LinkKey, LinkKind, Peer, PortFlags};
 pub use netns::Netns;
-pub use route::{AddressKey, ROUTE_PROTOCOL, Route, RouteKey};
+pub use route::{AddressKey, ROUTE_PROTOCOL, Route, RouteKey, Way};
 pub use state::KernelState;
 pub use step::{LinkChange, NodePorts, Object, Plan, Step};
 pub use sysctl::SysctlKey;
+pub use tunnel::{TUNNEL_TTL, Tunnel};
 pub use vxlan::{FdbKey, FloodKey, Learning, NeighbourKey, Vxlan};

@@ -1,5 +1,5 @@
 //! Network devices: the bridges of networks, the veth pairs of endpoints, the VXLAN devices of
-//! overlays.
+//! overlays, IP-in-IP tunnels.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use model::{IfName, Mac, Mtu, NodeId};
 use serde::Serialize;
 
-use crate::{Netns, Vxlan};
+use crate::{Netns, Tunnel, Vxlan};
 
 /// Where a device is and what it is called there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,7 +73,8 @@ impl FromStr for Alias {
 /// A device of ours on the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Link {
-    pub mac: Mac,
+    /// `None` where the device has no Ethernet: a tunnel.
+    pub mac: Option<Mac>,
     /// Of both ends, for a pair.
     pub mtu: Mtu,
     pub alias: Alias,
@@ -84,7 +85,7 @@ impl Link {
     /// The bridge that a port belongs to.
     pub fn master(&self) -> Option<&IfName> {
         match &self.kind {
-            LinkKind::Bridge => None,
+            LinkKind::Bridge | LinkKind::Tunnel(_) => None,
             LinkKind::Veth { port, .. } => port.master.as_ref(),
             LinkKind::Vxlan(vxlan) => vxlan.master.as_ref(),
         }
@@ -93,7 +94,7 @@ impl Link {
     pub fn peer(&self) -> Option<&Peer> {
         match &self.kind {
             LinkKind::Veth { peer, .. } => peer.as_ref(),
-            LinkKind::Bridge | LinkKind::Vxlan(_) => None,
+            LinkKind::Bridge | LinkKind::Vxlan(_) | LinkKind::Tunnel(_) => None,
         }
     }
 }
@@ -111,6 +112,8 @@ pub enum LinkKind {
     },
     /// One for each network and node.
     Vxlan(Vxlan),
+    /// One for each node.
+    Tunnel(Tunnel),
 }
 
 /// How the node's end of a pair is a bridge port.

@@ -29,9 +29,19 @@ pub struct RouteKey {
     pub metric: u32,
 }
 
+/// What becomes of packets that a route is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    Leads(Way),
+    /// They are dropped, and their sender is told.
+    Unreachable,
+}
+
 /// Where a route leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Route {
+pub struct Way {
+    /// Of either family, whatever the destination's.
     pub via: IpAddr,
     pub dev: IfName,
     /// The address that the node's own packets on this route come from, where not the kernel's
@@ -42,11 +52,18 @@ pub struct Route {
 }
 
 impl Route {
-    /// The device that the route with this key leads to.
-    pub fn link(&self, key: &RouteKey) -> LinkKey {
-        LinkKey {
-            netns: key.netns.clone(),
-            name: self.dev.clone(),
+    pub fn way(&self) -> Option<&Way> {
+        match self {
+            Self::Leads(way) => Some(way),
+            Self::Unreachable => None,
         }
+    }
+
+    /// The device that the route with this key leads to; none where it leads nowhere.
+    pub fn link(&self, key: &RouteKey) -> Option<LinkKey> {
+        Some(LinkKey {
+            netns: key.netns.clone(),
+            name: self.way()?.dev.clone(),
+        })
     }
 }

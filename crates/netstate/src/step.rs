@@ -133,7 +133,7 @@ impl Step {
             Self::AddNeighbour(key, _) => vec![Object::Link(key.link())],
             Self::AddFdb(key, _) => vec![Object::Link(key.link())],
             Self::AddFlood(key) => vec![Object::Link(key.link())],
-            Self::SetRoute(key, route) => vec![Object::Link(route.link(key))],
+            Self::SetRoute(key, route) => route.link(key).into_iter().map(Object::Link).collect(),
             _ => Vec::new(),
         }
     }

@@ -7,7 +7,7 @@ use model::{Family, Target};
 use crate::nft::text as nft_text;
 use crate::{
     AddressKey, Learning, Link, LinkChange, LinkKey, LinkKind, Netns, NodePorts, ROUTE_PROTOCOL,
-    Route, RouteKey, Step, SysctlKey, Vxlan,
+    Route, RouteKey, Step, SysctlKey, TUNNEL_TTL, Vxlan, Way,
 };
 
 /// The MAC of the entries that lead what no other entry does.
@@ -107,7 +107,10 @@ fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Resu
     } = link;
     let name = &key.name;
     let alias = quote_words(&alias.to_string());
-    write!(f, "ip link add {name} address {mac}")?;
+    write!(f, "ip link add {name}")?;
+    if let Some(mac) = mac {
+        write!(f, " address {mac}")?;
+    }
     match kind {
         LinkKind::Bridge => {
             write!(f, " type bridge no_linklocal_learn 1")?;
@@ -131,6 +134,15 @@ fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Resu
         LinkKind::Vxlan(vxlan) => {
             write!(f, " mtu {mtu}")?;
             add_vxlan(f, vxlan)?;
+            write!(f, " && ip link set {name} addrgenmode none alias {alias}")
+        }
+        LinkKind::Tunnel(tunnel) => {
+            let (kind, local) = (tunnel.kind(), tunnel.local);
+            write!(f, " mtu {mtu} type {kind} mode any local {local}")?;
+            match Family::of(local) {
+                Family::Ipv4 => write!(f, " ttl {TUNNEL_TTL} pmtudisc")?,
+                Family::Ipv6 => write!(f, " hoplimit {TUNNEL_TTL} encaplimit none")?,
+            }
             write!(f, " && ip link set {name} addrgenmode none alias {alias}")
         }
     }
@@ -252,14 +264,23 @@ fn address(f: &mut fmt::Formatter<'_>, key: &AddressKey, verb: &str) -> fmt::Res
 }
 
 fn set_route(f: &mut fmt::Formatter<'_>, key: &RouteKey, route: &Route) -> fmt::Result {
-    let Route {
+    let Route::Leads(way) = route else {
+        route_head(f, key, "replace unreachable")?;
+        return route_tail(f, key);
+    };
+    let Way {
         via,
         dev,
         source,
         onlink,
-    } = route;
+    } = way;
     route_head(f, key, "replace")?;
-    write!(f, " via {via} dev {dev}")?;
+    let family = match (key.destination.family(), Family::of(*via)) {
+        (Family::Ipv4, Family::Ipv6) => "inet6 ",
+        (Family::Ipv6, Family::Ipv4) => "inet ",
+        (Family::Ipv4, Family::Ipv4) | (Family::Ipv6, Family::Ipv6) => "",
+    };
+    write!(f, " via {family}{via} dev {dev}")?;
     if *onlink {
         write!(f, " onlink")?;
     }

@@ -10,7 +10,7 @@ use model::{
 use netstate::nft::{Datum, DatumType, ElementKey, Item, NftFamily};
 use netstate::{
     AddressKey, Alias, KernelState, Link, LinkKey, LinkKind, Netns, Peer, PortFlags, Route,
-    RouteKey, SysctlKey,
+    RouteKey, SysctlKey, Way,
 };
 
 use crate::firewall::{NAMES, PORT_START, element};
@@ -93,7 +93,7 @@ fn pair(node: NodeId, network: &NetworkView, endpoint: &Endpoint) -> Link {
     let [_, _, tail @ ..] = endpoint.mac.bytes();
     Link {
         // The node's end is never spoken to; it differs from the container's in its first byte.
-        mac: port_mac(tail),
+        mac: Some(port_mac(tail)),
         mtu: network.mtu,
         alias: mark(node, network, endpoint),
         kind: LinkKind::Veth {
@@ -141,13 +141,13 @@ fn default_routes(network: &Network, endpoint: &Endpoint) -> Vec<(RouteKey, Rout
             destination: Prefix::any(subnet.prefix.family()),
             metric: DEFAULT_ROUTE_METRIC + u32::from(endpoint.rank),
         };
-        let route = Route {
+        let way = Way {
             via: subnet.gateway,
             dev: endpoint.ifname.clone(),
             source: None,
             onlink: false,
         };
-        (key, route)
+        (key, Route::Leads(way))
     };
     numbered(network, endpoint).map(route).collect()
 }
@@ -200,7 +200,7 @@ fn has_known_types(key: &ElementKey) -> bool {
         .map(|item| match item {
             Item::One(datum) => Some(datum.datum_type()),
             Item::Ports(_) => Some(DatumType::InetService),
-            Item::Prefix(_) => None,
+            Item::Prefix(_) | Item::Range(..) => None,
         })
         .collect();
     let declared = crate::firewall::declared_key(key.set.family, key.set.name.as_str());

@@ -10,6 +10,9 @@ mod guard;
 mod node;
 mod rules;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use model::{NodeId, Vni};
 use netstate::nft::{ChainKey, DatumType, ElementKey, Item, NftFamily, NftName, SetKey, SetSpec};
 use netstate::{Alias, KernelState};
@@ -34,13 +37,16 @@ pub(crate) struct Names {
     /// Prefixes with the bridge they are behind.
     pub inside4: &'static str,
     pub inside6: &'static str,
-    /// Other nodes' subnets with the bridge whose network they are of, where packets cross as they
-    /// are.
+    /// Other nodes' subnets with the device that leads there and the bridge whose network they are
+    /// of, where packets cross as they are or in IP.
     pub remote4: &'static str,
     pub remote6: &'static str,
-    /// Other nodes' addresses in the underlay, where packets cross in VXLAN.
+    /// Other nodes' addresses in the underlay, where packets cross in VXLAN or in IP.
     pub vteps4: &'static str,
     pub vteps6: &'static str,
+    /// Of stretched networks: the same with the MACs that frames come from there.
+    pub sources4: &'static str,
+    pub sources6: &'static str,
     /// The node's IPv6 address on each bridge.
     pub gateway6: &'static str,
     /// Published ports at any address of the node, at one address, and ranges that keep their
@@ -56,6 +62,10 @@ pub(crate) struct Names {
     pub addrs4: &'static str,
     pub addrs6: &'static str,
     pub targets6: &'static str,
+    /// The same of what comes from other nodes, by the device of a stretched network.
+    pub remotes4: &'static str,
+    pub remotes6: &'static str,
+    pub remote_targets6: &'static str,
 }
 
 pub(crate) const NAMES: Names = Names {
@@ -69,6 +79,8 @@ pub(crate) const NAMES: Names = Names {
     remote6: "remote6",
     vteps4: "vteps4",
     vteps6: "vteps6",
+    sources4: "sources4",
+    sources6: "sources6",
     gateway6: "gateway6",
     ports4: "ports4",
     ports6: "ports6",
@@ -80,15 +92,29 @@ pub(crate) const NAMES: Names = Names {
     addrs4: "addrs4",
     addrs6: "addrs6",
     targets6: "targets6",
+    remotes4: "remotes4",
+    remotes6: "remotes6",
+    remote_targets6: "remotetargets6",
 };
 
 /// How the networks of a node cross to other nodes, as far as rules depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Crossing {
-    /// Of the networks that cross in VXLAN, ascending.
-    pub vnis: Vec<Vni>,
+    /// Of the networks that cross in VXLAN.
+    pub vnis: BTreeSet<Vni>,
+    /// Of those that are stretched.
+    pub stretched: BTreeSet<Vni>,
+    /// This node's underlay address where some cross in IP.
+    pub tunnels: BTreeSet<IpAddr>,
     /// Whether some cross as they are.
     pub routed: bool,
+}
+
+impl Crossing {
+    /// Whether the rules for `remote4` and `remote6` are needed.
+    fn has_remote(&self) -> bool {
+        self.routed || !self.tunnels.is_empty()
+    }
 }
 
 /// Both tables, without elements, marked as this node's.
@@ -108,7 +134,7 @@ pub fn ruleset(node: NodeId, crossing: &Crossing) -> KernelState {
     let inet = node::chains(crossing)
         .into_iter()
         .map(|chain| (NftFamily::Inet, chain));
-    let bridge = guard::chains()
+    let bridge = guard::chains(crossing)
         .into_iter()
         .map(|chain| (NftFamily::Bridge, chain));
     for (family, (name, chain)) in inet.chain(bridge) {
@@ -137,7 +163,7 @@ pub(crate) fn declared_key(family: NftFamily, name: &str) -> Option<Vec<DatumTyp
 fn declarations() -> Vec<(NftFamily, &'static str, SetSpec)> {
     use DatumType::{
         EtherAddr as Mac, Ifname, InetProto as Proto, InetService as Port, Ipv4Addr as Ip4,
-        Ipv6Addr as Ip6, NdTarget,
+        Ipv6Addr as Ip6, NdTarget, VxlanEtherSaddr,
     };
     let hash = |key: &[DatumType], data: &[DatumType]| SetSpec {
         key: key.to_vec(),
@@ -155,10 +181,12 @@ fn declarations() -> Vec<(NftFamily, &'static str, SetSpec)> {
         (NAMES.local, hash(&[Ifname, Mac], &[])),
         (NAMES.inside4, interval(&[Ip4, Ifname], &[])),
         (NAMES.inside6, interval(&[Ip6, Ifname], &[])),
-        (NAMES.remote4, interval(&[Ip4, Ifname], &[])),
-        (NAMES.remote6, interval(&[Ip6, Ifname], &[])),
+        (NAMES.remote4, interval(&[Ip4, Ifname, Ifname], &[])),
+        (NAMES.remote6, interval(&[Ip6, Ifname, Ifname], &[])),
         (NAMES.vteps4, hash(&[Ip4], &[])),
         (NAMES.vteps6, hash(&[Ip6], &[])),
+        (NAMES.sources4, interval(&[Ip4, VxlanEtherSaddr], &[])),
+        (NAMES.sources6, interval(&[Ip6, VxlanEtherSaddr], &[])),
         (NAMES.gateway6, hash(&[Ifname], &[Ip6])),
         (NAMES.ports4, hash(&[Proto, Port], &[Ip4, Port])),
         (NAMES.ports6, hash(&[Proto, Port], &[Ip6, Port])),
@@ -172,6 +200,12 @@ fn declarations() -> Vec<(NftFamily, &'static str, SetSpec)> {
         (NAMES.addrs4, hash(&[Ifname, Mac, Ip4], &[])),
         (NAMES.addrs6, hash(&[Ifname, Mac, Ip6], &[])),
         (NAMES.targets6, hash(&[Ifname, Mac, NdTarget], &[])),
+        (NAMES.remotes4, interval(&[Ifname, Mac, Ip4], &[])),
+        (NAMES.remotes6, interval(&[Ifname, Mac, Ip6], &[])),
+        (
+            NAMES.remote_targets6,
+            interval(&[Ifname, Mac, NdTarget], &[]),
+        ),
     ];
     let inet = inet.map(|(name, spec)| (NftFamily::Inet, name, spec));
     let bridge = bridge.map(|(name, spec)| (NftFamily::Bridge, name, spec));

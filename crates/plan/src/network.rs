@@ -45,7 +45,7 @@ fn bridge(node: NodeId, view: &NetworkView) -> Link {
     // go wrong when that port leaves (`br_stp_recalculate_bridge_id`, net/bridge/br_stp_if.c).
     let first = view.network.subnets.first().map(|subnet| subnet.gateway);
     Link {
-        mac: first.map_or(Mac::ours([0; 4]), Mac::for_address),
+        mac: Some(first.map_or(Mac::ours([0; 4]), Mac::for_address)),
         mtu: view.mtu,
         alias: Alias { node, purpose },
         kind: LinkKind::Bridge,
@@ -73,19 +73,34 @@ pub(crate) fn ipv6_sysctls(
     netns: &Netns,
     device: &IfName,
 ) -> Vec<(SysctlKey, String)> {
-    let values: &[(&str, &str)] = match network.subnet(Family::Ipv6) {
-        Some(_) => &[
-            ("disable_ipv6", "0"),
-            ("accept_ra", "0"),
-            ("accept_dad", "0"),
-        ],
-        None => &[("disable_ipv6", "1")],
-    };
-    let of = |name, value: &str| {
-        let key = SysctlKey::of_device(netns.clone(), Family::Ipv6, device, name);
-        (key, value.to_owned())
-    };
-    values.iter().map(|(name, value)| of(name, value)).collect()
+    match network.subnet(Family::Ipv6) {
+        Some(_) => ipv6_on(netns, device),
+        None => ipv6_off(netns, device),
+    }
+}
+
+pub(crate) fn ipv6_on(netns: &Netns, device: &IfName) -> Vec<(SysctlKey, String)> {
+    let values = [
+        ("disable_ipv6", "0"),
+        ("accept_ra", "0"),
+        ("accept_dad", "0"),
+    ];
+    let of = |(name, value)| ipv6_sysctl(netns, device, name, value);
+    values.map(of).into()
+}
+
+pub(crate) fn ipv6_off(netns: &Netns, device: &IfName) -> Vec<(SysctlKey, String)> {
+    vec![ipv6_sysctl(netns, device, "disable_ipv6", "1")]
+}
+
+fn ipv6_sysctl(
+    netns: &Netns,
+    device: &IfName,
+    name: &'static str,
+    value: &str,
+) -> (SysctlKey, String) {
+    let key = SysctlKey::of_device(netns.clone(), Family::Ipv6, device, name);
+    (key, value.to_owned())
 }
 
 /// The network's elements: its bridge, where a packet between its own endpoints passes, and the

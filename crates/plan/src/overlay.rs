@@ -1,31 +1,45 @@
 //! An overlay network's part of the kernel state beyond its bridge: how packets reach the other
 //! nodes' endpoints. Each backend is a function from what is known to what should be.
 
+mod ipip;
 mod routed;
+mod stretched;
 mod vxlan;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use model::{Backend, Family, IfName, Network, NodeId, NodeName, OverlayPrefix, Prefix, Vni};
-use netstate::{KernelState, Netns, Route, RouteKey};
+use model::{
+    Backend, Family, IfName, Mtu, Network, NodeId, NodeName, OverlayPrefix, Prefix, Span, Vni,
+};
+use netstate::nft::{Datum, ElementKey, Item, NftFamily};
+use netstate::{KernelState, Netns, Route, RouteKey, Way};
 
 use crate::NetworkView;
+use crate::firewall::{NAMES, element};
 
-pub(crate) use vxlan::PORT as VXLAN_PORT;
+pub use ipip::device_name as tunnel_device;
+pub(crate) use ipip::device_part as tunnel_part;
 pub use vxlan::device_name as vxlan_device;
+pub(crate) use vxlan::{DEVICE_START as VXLAN_START, PORT as VXLAN_PORT};
 
 /// The metric of routes to other nodes' subnets.
 const METRIC: u32 = 100;
+/// The metric of the route that refuses what no other leads: anybody's for the same prefix is
+/// better.
+const UNOWNED_METRIC: u32 = 1_000_000;
 
 /// What of an overlay network is not on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverlayView {
     pub backend: Backend,
     pub vni: Vni,
+    pub span: Span,
     pub prefixes: Vec<OverlayPrefix>,
     /// This node's first address in the underlay.
     pub local: IpAddr,
+    /// Of the device that has it.
+    pub underlay_mtu: Mtu,
     /// The devices that have its underlay addresses now, by family.
     pub uplinks: BTreeMap<Family, IfName>,
     /// Nodes that hold a subnet of the network.
@@ -53,18 +67,39 @@ pub fn overlay_part(node: NodeId, view: &NetworkView) -> KernelState {
     let Some(overlay) = &view.overlay else {
         return KernelState::default();
     };
-    match overlay.backend {
-        Backend::Vxlan => vxlan::part(node, view, overlay),
-        Backend::Routed => routed::part(&view.network, overlay),
-    }
+    let mut state = match (overlay.span, overlay.backend) {
+        (Span::Node, Backend::Vxlan) => vxlan::part(node, view, overlay),
+        (Span::Node, Backend::Routed) => routed::part(&view.network, overlay),
+        (Span::Node, Backend::Ipip) => ipip::part(&view.network, overlay),
+        (Span::Stretched, _) => stretched::part(node, view, overlay),
+    };
+    state.routes.extend(unowned(&view.network, overlay));
+    state
+}
+
+/// What is for no node's subnet is for nobody: it must not leave by the default route.
+fn unowned(network: &Network, overlay: &OverlayView) -> Vec<(RouteKey, Route)> {
+    let prefixes = overlay.prefixes.iter().map(|whole| whole.prefix);
+    let own = prefixes.filter(|whole| network.subnet(whole.family()).is_some());
+    let refused = own.map(|whole| {
+        let key = RouteKey {
+            netns: Netns::Node,
+            destination: whole,
+            metric: UNOWNED_METRIC,
+        };
+        (key, Route::Unreachable)
+    });
+    refused.collect()
 }
 
 /// The bytes that a backend puts around a packet of a container (RFC 7348 section 5: outer
-/// Ethernet excluded, inner included).
+/// Ethernet excluded, inner included; of IP-in-IP the outer IP header).
 pub fn overhead_bytes(backend: Backend, underlay: Family) -> u16 {
     match (backend, underlay) {
         (Backend::Vxlan, Family::Ipv4) => 50,
         (Backend::Vxlan, Family::Ipv6) => 70,
+        (Backend::Ipip, Family::Ipv4) => 20,
+        (Backend::Ipip, Family::Ipv6) => 40,
         (Backend::Routed, _) => 0,
     }
 }
@@ -87,11 +122,33 @@ fn route(network: &Network, subnet: Prefix, via: IpAddr, dev: &IfName) -> (Route
         destination: subnet,
         metric: METRIC,
     };
-    let route = Route {
+    let way = Way {
         via,
         dev: dev.clone(),
         source: network.subnet(subnet.family()).map(|own| own.gateway),
         onlink: true,
     };
-    (key, route)
+    (key, Route::Leads(way))
+}
+
+/// A subnet elsewhere, with the device that leads there and the bridge whose endpoints are of the
+/// same network.
+fn remote_element(subnet: Prefix, device: &IfName, bridge: &IfName) -> ElementKey {
+    let set = match subnet.family() {
+        Family::Ipv4 => NAMES.remote4,
+        Family::Ipv6 => NAMES.remote6,
+    };
+    let name = |name: &IfName| Item::One(Datum::Ifname(name.clone()));
+    let key = vec![Item::Prefix(subnet), name(device), name(bridge)];
+    element(NftFamily::Inet, set, key)
+}
+
+/// Lets in what another node sends.
+fn vtep_element(remote: IpAddr) -> ElementKey {
+    let set = match remote {
+        IpAddr::V4(_) => NAMES.vteps4,
+        IpAddr::V6(_) => NAMES.vteps6,
+    };
+    let key = vec![Item::One(Datum::address(remote))];
+    element(NftFamily::Inet, set, key)
 }

@@ -1,10 +1,10 @@
 //! What a node knows, and the kernel state that follows from it.
 
-use model::{Backend, Endpoint, Family, IfName, Mtu, NetnsOrigin, Network, NodeId, Reach, Vni};
+use model::{Backend, Endpoint, Family, IfName, Mtu, NetnsOrigin, Network, NodeId, Reach, Span};
 use netstate::{KernelState, Netns, SysctlKey};
 
 use crate::firewall::Crossing;
-use crate::overlay::OverlayView;
+use crate::overlay::{OverlayView, tunnel_part};
 use crate::{endpoint_part, network_part, overlay_part, ruleset};
 
 /// Everything the state of a node's kernel depends on.
@@ -48,18 +48,20 @@ pub fn desired(view: &View) -> KernelState {
             state.extend(endpoint_part(view.node, network, endpoint));
         }
     }
+    state.extend(tunnel_part(view.node, &view.networks));
     state.sysctls.extend(forwarding(view));
     state
 }
 
 fn crossing(view: &View) -> Crossing {
     let overlays = || view.networks.iter().filter_map(|n| n.overlay.as_ref());
-    let in_vxlan = overlays().filter(|overlay| overlay.backend == Backend::Vxlan);
-    let mut vnis: Vec<Vni> = in_vxlan.map(|overlay| overlay.vni).collect();
-    vnis.sort();
+    let by = |backend: Backend| overlays().filter(move |overlay| overlay.backend == backend);
+    let stretched = by(Backend::Vxlan).filter(|overlay| overlay.span == Span::Stretched);
     Crossing {
-        vnis,
-        routed: overlays().any(|overlay| overlay.backend == Backend::Routed),
+        vnis: by(Backend::Vxlan).map(|overlay| overlay.vni).collect(),
+        stretched: stretched.map(|overlay| overlay.vni).collect(),
+        tunnels: by(Backend::Ipip).map(|overlay| overlay.local).collect(),
+        routed: by(Backend::Routed).next().is_some(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use model::{
     Backend, Endpoint, EndpointId, Family, Mac, Mtu, NetnsOrigin, Network, NetworkId, NetworkKind,
-    NodeId, OverlayPrefix, Publish, Reach, Subnet, Target,
+    NodeId, OverlayPrefix, Publish, Reach, Span, Subnet, Target,
 };
 use netstate::{KernelState, Plan, Step, diff};
 use plan::{
@@ -195,6 +195,8 @@ fn overlay(backend: Backend, local: &str, peers: [&[&str]; 2]) -> NetworkView {
     view.overlay = Some(OverlayView {
         backend,
         vni: "4096".parse().unwrap(),
+        span: Span::Node,
+        underlay_mtu: Mtu::ETHERNET,
         local: local.parse().unwrap(),
         prefixes: ["10.50.0.0/16", "fd00:50::/48"]
             .map(|whole| OverlayPrefix::new(whole.parse().unwrap(), None).unwrap())
@@ -232,9 +234,81 @@ fn routes_lead_to_the_other_nodes() {
 }
 
 #[test]
+fn ip_leads_to_the_other_nodes() {
+    let v4 = overlay(Backend::Ipip, "192.0.2.1", V4_PEERS);
+    assert_golden("ipip.txt", &beyond_the_bridge(v4));
+    let peers: [&[&str]; 2] = [&["2001:db8::2"], &["2001:db8::3"]];
+    let v6 = overlay(Backend::Ipip, "2001:db8::1", peers);
+    assert_golden("ipip_ipv6_underlay.txt", &beyond_the_bridge(v6));
+}
+
+/// Node 1 of three, on one Ethernet with the others.
+fn stretched(local: &str, peers: [&[&str]; 2]) -> NetworkView {
+    let mut view = overlay(Backend::Vxlan, local, peers);
+    let overlay = view.overlay.as_mut().unwrap();
+    overlay.span = Span::Stretched;
+    let whole = overlay.prefixes.iter().map(|part| part.prefix);
+    let subnets = whole.zip(&view.network.subnets).map(|(whole, part)| {
+        let subnet = Subnet::new(whole, Some(part.gateway)).unwrap();
+        subnet.with_range(part.prefix.into()).unwrap()
+    });
+    view.network.subnets = subnets.collect();
+    view
+}
+
+#[test]
+fn a_stretched_network_is_one_ethernet() {
+    let v4 = stretched("192.0.2.1", V4_PEERS);
+    assert_golden("stretched.txt", &beyond_the_bridge(v4.clone()));
+    let peers: [&[&str]; 2] = [&["2001:db8::2"], &["2001:db8::3"]];
+    let v6 = stretched("2001:db8::1", peers);
+    let lines = beyond_the_bridge(v6).lines();
+    let source =
+        "nft 'add element inet pontoon sources6 { 2001:db8::2 . 0x2700a320200-0x2700a3202ff }'";
+    assert!(lines.iter().any(|line| line == source), "{lines:#?}");
+    // Its endpoints see the whole.
+    let mut endpoint = endpoint(1, &v4, "netns0", &[]);
+    endpoint.endpoint.addresses = ["10.50.1.2", "fd00:50:0:1::2"]
+        .map(|a| a.parse().unwrap())
+        .into();
+    let part = endpoint_part(NodeId::from_bits(1), &v4, &endpoint);
+    let lines = diff(&KernelState::default(), &part).lines();
+    for wanted in [
+        "ip -n netns0 addr add 10.50.1.2/16 dev eth0",
+        "ip -n netns0 route replace default via 10.50.1.1 dev eth0 proto 112 metric 100",
+    ] {
+        assert!(
+            lines.iter().any(|line| line == wanted),
+            "{wanted}: {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn networks_in_ip_share_a_device() {
+    let web = overlay(Backend::Ipip, "192.0.2.1", V4_PEERS);
+    let mut db = web.clone();
+    db.network.id = NetworkId(2);
+    db.network.name = "db".parse().unwrap();
+    db.network.bridge = "pn-db".parse().unwrap();
+    let (one, both) = (
+        desired(&view(vec![web.clone()])),
+        desired(&view(vec![web, db])),
+    );
+    let links = |state: &KernelState| state.links.len();
+    assert_eq!((links(&one), links(&both)), (2, 3));
+    let plan = diff(&both, &one).to_string();
+    assert!(!plan.contains("link del pi-nodes"), "{plan}");
+}
+
+#[test]
 fn a_node_more_is_entries_and_never_a_rule() {
-    for backend in [Backend::Vxlan, Backend::Routed] {
-        let three = overlay(backend, "192.0.2.1", V4_PEERS);
+    let of = |backend| overlay(backend, "192.0.2.1", V4_PEERS);
+    for three in Backend::ALL
+        .map(of)
+        .into_iter()
+        .chain([stretched("192.0.2.1", V4_PEERS)])
+    {
         let mut two = three.clone();
         two.overlay.as_mut().unwrap().peers.pop();
         let (two, three) = (desired(&view(vec![two])), desired(&view(vec![three])));

@@ -73,7 +73,7 @@ pub fn parse<T: DeserializeOwned>(value: &[u8]) -> Result<T, Malformed> {
 
 pub fn parse_network(name: &NetworkName, value: &[u8]) -> Result<Overlay, Malformed> {
     let overlay: Overlay = parse(value)?;
-    rules::check_overlay(&overlay)?;
+    overlay.check()?;
     if overlay.name == *name {
         Ok(overlay)
     } else {

@@ -1,6 +1,6 @@
 //! What the commands of a cluster take.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use agent::{ClusterAddress, ClusterPlace};
@@ -8,11 +8,17 @@ use clap::{Args, Subcommand, ValueEnum};
 use model::{Backend, NodeName, Vni};
 use store_etcd::{Login, TlsFiles};
 
+use super::topology::Topology;
+use crate::print;
+
 const AGENT_EXAMPLES: &str = "\
 Examples:
   pontoon agent --cluster static:/etc/pontoon/cluster.toml
   pontoon agent --cluster etcd:http://192.0.2.1:2379,http://192.0.2.2:2379 --underlay 192.0.2.11
   pontoon agent --cluster static:cluster.toml --once
+
+It answers HTTP at agent.sock in the state directory: GET /status, /metrics, /healthz, POST /resync:
+  curl --unix-socket /var/lib/pontoon/agent.sock http://agent/metrics
 
 Signals: SIGTERM and SIGINT end it and leave the network as it is, SIGHUP has it look at once.
 Exit codes of --once: 0 done; 10 a network was refused, or is kept only for the endpoints on it;
@@ -36,7 +42,10 @@ Exit codes: 0 all is well; 10 something is wrong, see the end of the page; other
 const TOPOLOGY_EXAMPLES: &str = "\
 Examples:
   pontoon topology
-  pontoon topology --dot | dot -Tsvg > pontoon.svg";
+  pontoon topology --svg > pontoon.svg
+  pontoon topology --dot | dot -Tpng > pontoon.png
+
+This node knows its own endpoints, and of the others their parts of the networks.";
 
 /// Which cluster, and how its store lets us in.
 #[derive(Debug, Args)]
@@ -132,6 +141,17 @@ pub struct AgentArgs {
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     pub resync: u64,
+    /// Answer GET /metrics (for Prometheus) and GET /healthz over TCP too, at a loopback address
+    #[arg(
+        long,
+        env = "PONTOON_METRICS",
+        value_name = "ADDR:PORT",
+        conflicts_with = "once"
+    )]
+    pub metrics: Option<SocketAddr>,
+    /// Let --metrics be at an address that others reach
+    #[arg(long, requires = "metrics")]
+    pub metrics_public: bool,
     /// Look once, say what was done, and end
     #[arg(long)]
     pub once: bool,
@@ -179,9 +199,29 @@ pub struct StatusArgs {
 pub struct TopologyArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// Print it for Graphviz
+    #[command(flatten)]
+    pub drawn: DrawnArgs,
+}
+
+/// As what it is printed; as a tree without.
+#[derive(Debug, Args)]
+pub struct DrawnArgs {
+    /// Print a picture, as one SVG file
     #[arg(long, conflicts_with = "json")]
+    pub svg: bool,
+    /// Print it for Graphviz
+    #[arg(long, conflicts_with_all = ["json", "svg"])]
     pub dot: bool,
+}
+
+impl DrawnArgs {
+    pub fn printer(&self) -> fn(&Topology) -> String {
+        match (self.svg, self.dot) {
+            (true, _) => print::svg,
+            (_, true) => print::dot,
+            _ => print::tree,
+        }
+    }
 }
 
 /// What makes a network one of the whole cluster.
@@ -199,9 +239,18 @@ pub struct OverlayArgs {
     /// Without: 24 of IPv4 and 64 of IPv6, or some bits more than the subnet where that is longer.
     #[arg(long, value_name = "N", requires = "overlay")]
     pub node_prefix: Vec<u8>,
-    /// How packets cross between nodes: vxlan, or routed where all nodes are on one link
+    /// How packets cross between nodes: vxlan, ipip, or routed where all nodes are on one link
+    ///
+    /// vxlan: in UDP, 50 bytes for each packet (70 where the underlay is IPv6). ipip: in IP, 20
+    /// bytes (40); the kernel needs its sit and ip6_tunnel modules, which 'pontoon doctor' looks
+    /// for. routed: as they are.
     #[arg(long, value_name = "NAME", requires = "overlay")]
     pub backend: Option<Backend>,
+    /// Make it one Ethernet over all nodes: broadcast and multicast reach every endpoint
+    ///
+    /// Every endpoint sees the whole subnet as its own link. Of vxlan, and with an IPv4 subnet.
+    #[arg(long, requires = "overlay")]
+    pub stretch: bool,
     /// The network's number, 1 to 16777215; the lowest free one from 4096 on without
     #[arg(long, value_name = "N", requires = "overlay")]
     pub vni: Option<Vni>,

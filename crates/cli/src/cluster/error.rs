@@ -1,5 +1,6 @@
 //! What the commands of a cluster refuse, and the exit codes of its store's errors.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use agent::AgentError;
@@ -29,6 +30,10 @@ pub enum CommandError {
     FileToChange { path: PathBuf, overlay: Overlay },
     #[error("{given} times --node-prefix for {subnets} --subnet; at most one for each")]
     TooManyNodePrefixes { given: usize, subnets: usize },
+    #[error(
+        "everybody who reaches {0} could read the metrics; name a loopback address, as 127.0.0.1:9477, or add --metrics-public"
+    )]
+    PublicMetrics(SocketAddr),
     #[error("the hostname {0:?} is no node's name; give one with --node")]
     Hostname(String),
 }
@@ -41,6 +46,7 @@ impl CommandError {
             | Self::OfTheCluster(_)
             | Self::FileToChange { .. }
             | Self::TooManyNodePrefixes { .. }
+            | Self::PublicMetrics(_)
             | Self::Hostname(_) => ErrorClass::Usage,
         }
     }
@@ -83,6 +89,11 @@ pub fn class_of_agent(error: &AgentError) -> Option<ErrorClass> {
         AgentError::Lock { source, .. } => Some(match source.kind() {
             std::io::ErrorKind::PermissionDenied => ErrorClass::Permission,
             _ => ErrorClass::Records,
+        }),
+        AgentError::Metrics { source, .. } => Some(match source.kind() {
+            std::io::ErrorKind::AddrInUse => ErrorClass::Taken,
+            std::io::ErrorKind::PermissionDenied => ErrorClass::Permission,
+            _ => ErrorClass::Usage,
         }),
         AgentError::Signals { .. } | AgentError::Thread { .. } => Some(ErrorClass::Other),
     }

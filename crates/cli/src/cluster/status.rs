@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use agent::{ClusterPlace, Report, is_running, read_report};
+use agent::{AgentStatus, ClusterPlace, ask_status, is_running};
 use anyhow::Result;
 use engine::{Adopted, Engine, Mode, NetworkStatus, Reconciled, TakeOver};
 use model::{
@@ -44,6 +44,9 @@ pub struct ClusterStatus {
     #[serde(flatten)]
     pub source: Source,
     pub agent_runs: bool,
+    /// What it says of itself, where it runs and answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentStatus>,
 }
 
 /// A network of this node, or one that it should have.
@@ -83,7 +86,20 @@ pub fn status(engine: &Engine, state_dir: &Path, place: Option<&ClusterPlace>) -
     let me = me.and_then(|(cluster, name)| cluster.nodes.get(name));
     let peers = cluster.map_or(Vec::new(), |cluster| peers(cluster, node.as_ref()));
     let runs = is_running(state_dir);
-    let report = read_report(state_dir).filter(|_| runs);
+    let asked = runs.then(|| ask_status(state_dir));
+    let mut wrong = wrong(engine, membership.as_ref(), known.as_ref());
+    let agent = match asked {
+        Some(Ok(agent)) => {
+            let trouble = agent.trouble.iter();
+            wrong.extend(trouble.map(|trouble| format!("the agent: {}", trouble.message)));
+            Some(agent)
+        }
+        Some(Err(error)) => {
+            wrong.push(crate::exit::message(&error.into()));
+            None
+        }
+        None => None,
+    };
     Ok(Status {
         id: engine.node_id()?,
         underlay: match me {
@@ -91,10 +107,11 @@ pub fn status(engine: &Engine, state_dir: &Path, place: Option<&ClusterPlace>) -
             None => Vec::new(),
         },
         networks: networks(&engine.networks()?, cluster, me),
-        wrong: wrong(engine, membership.as_ref(), known.as_ref(), report),
+        wrong: without_echoes(wrong),
         cluster: known.map(|known| ClusterStatus {
             source: known.source,
             agent_runs: runs,
+            agent,
         }),
         peers,
         node,
@@ -160,9 +177,14 @@ fn of_node(
     let is_overlay = network.kind == NetworkKind::Overlay;
     let agreed = cluster.and_then(|cluster| cluster.networks.get(&network.name));
     let agreed = agreed.filter(|_| is_overlay);
-    let subnets: Vec<Prefix> = network.subnets.iter().map(|s| s.prefix).collect();
     let held = me.and_then(|me| me.subnets.get(&network.name));
-    let as_agreed = !is_overlay || (agreed.is_some() && held == Some(&subnets));
+    let wanted = agreed.zip(held).and_then(|(o, held)| o.subnets(held).ok());
+    let as_agreed = !is_overlay || wanted.as_ref() == Some(&network.subnets);
+    let own = network.subnets.iter().map(|s| s.prefix);
+    let subnets = match held.filter(|_| is_overlay && as_agreed) {
+        Some(held) => held.clone(),
+        None => own.collect(),
+    };
     OverlayStatus {
         name: network.name.clone(),
         kind: network.kind,
@@ -178,13 +200,14 @@ fn of_node(
     }
 }
 
-/// What a dry run would mend, what the agent and the store complain of.
-fn wrong(
-    engine: &Engine,
-    membership: Option<&Membership>,
-    known: Option<&Known>,
-    report: Option<Report>,
-) -> Vec<String> {
+fn without_echoes(mut sentences: Vec<String>) -> Vec<String> {
+    let mut said = std::collections::BTreeSet::new();
+    sentences.retain(|sentence| said.insert(sentence.clone()));
+    sentences
+}
+
+/// What a dry run would mend, and what the store complains of.
+fn wrong(engine: &Engine, membership: Option<&Membership>, known: Option<&Known>) -> Vec<String> {
     let mut wrong = Vec::new();
     if let Some(Source::Records {
         because: Some(why), ..
@@ -192,8 +215,6 @@ fn wrong(
     {
         wrong.push(why.clone());
     }
-    let trouble = report.and_then(|report| report.trouble);
-    wrong.extend(trouble.map(|trouble| format!("the agent: {}", trouble.message)));
     match membership {
         None => match engine.reconcile(TakeOver::No, Mode::DryRun) {
             Ok(change) => wrong.extend(to_mend(&change.outcome)),
@@ -204,8 +225,6 @@ fn wrong(
             Err(error) => wrong.push(error.to_string()),
         },
     }
-    let mut said = std::collections::BTreeSet::new();
-    wrong.retain(|sentence| said.insert(sentence.clone()));
     wrong
 }
 

@@ -6,8 +6,10 @@ use std::path::Path;
 use agent::ClusterPlace;
 use anyhow::Result;
 use engine::{Engine, NetworkStatus};
-use model::{Backend, Cluster, ClusterNode, EndpointName, NetworkName, NodeName, Prefix, Vni};
-use serde::Serialize;
+use model::{
+    Backend, Cluster, ClusterNode, EndpointName, Network, NetworkName, NodeName, Prefix, Vni,
+};
+use serde::{Deserialize, Serialize};
 
 use super::known::{Source, known};
 
@@ -18,7 +20,7 @@ pub struct Topology {
     pub nodes: Vec<NodeBranch>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct NodeBranch {
     /// `None` for this node where it is in no cluster.
     pub name: Option<NodeName>,
@@ -27,7 +29,7 @@ pub struct NodeBranch {
     pub networks: Vec<NetworkBranch>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct NetworkBranch {
     pub name: NetworkName,
     /// How it reaches other nodes, where it does.
@@ -37,7 +39,7 @@ pub struct NetworkBranch {
     pub endpoints: Option<Vec<EndpointLeaf>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct EndpointLeaf {
     pub name: EndpointName,
     pub addresses: Vec<IpAddr>,
@@ -86,7 +88,7 @@ fn this_node(me: Option<&ClusterNode>, own: &[NetworkStatus], cluster: &Cluster)
         NetworkBranch {
             name: network.name.clone(),
             overlay: overlay(cluster, &network.name).filter(|_| is_overlay),
-            subnets: network.subnets.iter().map(|subnet| subnet.prefix).collect(),
+            subnets: part(network, me),
             endpoints: Some(
                 endpoints
                     .map(|endpoint| EndpointLeaf {
@@ -102,6 +104,15 @@ fn this_node(me: Option<&ClusterNode>, own: &[NetworkStatus], cluster: &Cluster)
         here: true,
         underlay: me.map_or(Vec::new(), |me| me.underlay.clone()),
         networks: own.iter().map(branch).collect(),
+    }
+}
+
+/// This node's part of a network: of a stretched one its endpoints see the whole.
+fn part(network: &Network, me: Option<&ClusterNode>) -> Vec<Prefix> {
+    let held = me.and_then(|me| me.subnets.get(&network.name));
+    match held.filter(|_| network.is_stretched()) {
+        Some(held) => held.clone(),
+        None => network.subnets.iter().map(|subnet| subnet.prefix).collect(),
     }
 }
 

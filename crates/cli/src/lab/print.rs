@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lab::{EndpointLine, Gone, Link, NodeStatus, Status};
+use lab::{EndpointLine, Gone, Link, NodeStatus, ServerStatus, Status};
 
 use crate::print::table;
 
@@ -63,6 +63,12 @@ pub fn listed(status: &Status) -> String {
         &["NODE", "UNDERLAY", "LINK", "AGENT", "NAMESPACE", "SUBNETS"],
         &nodes,
     );
+    let store = &status.store;
+    if let Some(server) = &store.server {
+        let row = store_row(&store.address, server);
+        text.push('\n');
+        text += &table(&["STORE", "LINK", "ETCD", "NAMESPACE"], &[row]);
+    }
     if !endpoints.is_empty() {
         text.push('\n');
         text += &table(&["NODE", "ENDPOINT", "NETWORK", "ADDRESSES"], &endpoints);
@@ -70,12 +76,27 @@ pub fn listed(status: &Status) -> String {
     text
 }
 
-fn node_row(node: &NodeStatus) -> Vec<String> {
-    let link = match node.link {
-        _ if !node.alive => "node dead",
+fn link(link: Link) -> &'static str {
+    match link {
         Link::Up => "up",
         Link::Cut => "cut",
         Link::Missing => "missing",
+    }
+}
+
+fn store_row(address: &str, server: &ServerStatus) -> Vec<String> {
+    vec![
+        address.to_owned(),
+        link(server.link).to_owned(),
+        server.etcd.map_or("dead".to_owned(), |pid| pid.to_string()),
+        server.netns.clone(),
+    ]
+}
+
+fn node_row(node: &NodeStatus) -> Vec<String> {
+    let link = match node.alive {
+        true => link(node.link),
+        false => "node dead",
     };
     let subnets: Vec<&model::Prefix> = node.subnets.values().flatten().collect();
     vec![

@@ -1,13 +1,14 @@
 //! Clusters as text: nodes, networks over all of them, what joining did.
 
 mod status;
+mod svg;
 mod topology;
 
 use std::fmt::Display;
 
 use agent::{Joined, RemovedOverlay};
 use engine::{Adopted, Mode, Reconciled};
-use model::{ClusterNode, Family, MtuSetting, NodeName, Overlay, Reach};
+use model::{ClusterNode, Family, MtuSetting, NodeName, Overlay, Reach, Span};
 
 use super::audit::age;
 use super::reconciled;
@@ -15,6 +16,7 @@ use super::table::table;
 use crate::cluster::known::{Known, Source};
 
 pub use status::status;
+pub use svg::svg;
 pub use topology::{dot, tree};
 
 /// Why a network is there that should not be as it is.
@@ -85,8 +87,12 @@ fn described(overlay: &Overlay) -> String {
     let parts: Vec<String> = parts
         .map(|part| format!("{} in node subnets of /{}", part.prefix, part.node_bits))
         .collect();
+    let span = match overlay.span {
+        Span::Node => "",
+        Span::Stretched => " stretched over all nodes",
+    };
     format!(
-        "{}, {}, VNI {}",
+        "{}, {}{span}, VNI {}",
         parts.join(", "),
         overlay.backend,
         overlay.vni
@@ -119,6 +125,9 @@ pub fn overlay_as_toml(overlay: &Overlay) -> String {
     }
     if overlay.reach == Reach::Internal {
         text += "internal = true\n";
+    }
+    if overlay.span == Span::Stretched {
+        text += "stretch = true\n";
     }
     text
 }
@@ -232,6 +241,7 @@ mod tests {
             vni: 4096.try_into().unwrap(),
             mtu: "1400".parse().unwrap(),
             reach: Reach::Internal,
+            span: Span::Stretched,
         };
         let text = r#"[[network]]
 name = "blue"
@@ -241,6 +251,7 @@ vni = 4096
 backend = "vxlan"
 mtu = 1400
 internal = true
+stretch = true
 "#;
         assert_eq!(overlay_as_toml(&overlay), text);
     }

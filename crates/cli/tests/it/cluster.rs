@@ -35,7 +35,7 @@ subnets = ["10.50.0.0/16", "fd00:50::/48"]
 vni = 4096
 "#;
 
-const GREEN: &str = r#"
+pub const GREEN: &str = r#"
 [[network]]
 name = "green"
 subnets = ["10.60.0.0/16"]

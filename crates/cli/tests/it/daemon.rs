@@ -21,11 +21,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    fn start(member: &Member) -> Self {
+    pub fn start(member: &Member) -> Self {
         Self::with(member, "--resync 1")
     }
 
-    fn with(member: &Member, words: &str) -> Self {
+    pub fn with(member: &Member, words: &str) -> Self {
         Self::spawn(&member.node, &member.agent(words))
     }
 
@@ -70,6 +70,10 @@ impl Daemon {
         wait_until(line, BOUND, || self.log().contains(line));
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn signal(&self, node: &PontoonNode, name: &str) {
         node.sh(&format!("kill -{name} {}", self.child.id()));
     }
@@ -102,7 +106,7 @@ fn it_notifies_heals_and_ends_leaving_the_network() {
     wait_until("the device is back", BOUND, || member.state() == settled);
     daemon.wait_for_line("mended: device pv-4096");
     let page = member.node.pontoon("status");
-    assert!(page.contains("agent     runs"), "{page}");
+    assert!(page.contains("agent     runs for "), "{page}");
     let said = member.node.refused(&member.agent(""), 7);
     assert!(said.contains("an agent runs"), "{said}");
     assert_eq!(daemon.end(&member.node, "TERM"), Some(0));

@@ -114,6 +114,12 @@ impl Ground {
             .collect()
     }
 
+    /// What the node's agents have said so far.
+    pub fn log(&self, node: &str) -> String {
+        let file = format!("/run/pontoon-lab/{}/{node}/agent.log", self.name);
+        self.node.sh(&format!("cat {file}"))
+    }
+
     /// Whether a container gets an answer.
     pub fn pings(&self, node: &str, container: &str, to: &str) -> Output {
         let ping = format!("ip netns exec {container} ping -n -c1 -W2 {to}");
@@ -124,7 +130,7 @@ impl Ground {
     pub fn container(&self, node: &str, container: &str) -> (Netns, Child) {
         let mut command = self.command(&format!("exec {node} -- ip netns exec {container} sh -c"));
         let mut child = command
-            .arg("echo; exec sleep 100")
+            .arg("echo; exec sleep 110")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

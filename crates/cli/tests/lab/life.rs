@@ -126,7 +126,6 @@ fn mistakes_are_told_and_leave_nothing() {
         ("exec n1 -- true", 3, "no lab"),
         ("up --nodes 0", 2, "1 to 16"),
         ("up --nodes 17", 2, "1 to 16"),
-        ("up --store etcd", 2, "etcd"),
         ("up --underlay-mtu 1000", 2, "1280"),
         ("up --network web", 2, "NAME=CIDR"),
         ("up --network web=10.0.0.0/8:ospf", 2, "ospf"),
@@ -164,7 +163,7 @@ fn a_second_lab_needs_another_name() {
     let said = ground.refused("up", 4);
     assert!(said.contains("already, with 1 node"), "{said}");
     let said = ground.refused("exec n7 -- true", 3);
-    assert!(said.contains("no node n7"), "{said}");
+    assert!(said.contains("no machine n7"), "{said}");
     let other = format!("{}b", ground.name());
     let pontoon = |line: &str| {
         let mut command = ground.node().command(env!("CARGO_BIN_EXE_pontoon"));

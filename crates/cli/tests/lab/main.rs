@@ -3,6 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod death;
+mod faults;
 mod ground;
 mod life;
+mod nodes;
+mod pulse;
+mod refusals;
+mod store;
 mod traffic;

@@ -4,7 +4,10 @@
 //! nothing of any family's messages, which `rtnl`, `nft` and `sockets` build and read.
 
 mod message;
+mod multicast;
+mod port;
 mod socket;
 
 pub use message::{Attrs, Message, c_string, read_u16, read_u32};
+pub use multicast::{Author, Listener, Notice, wait_for_either};
 pub use socket::{NetlinkError, Protocol, Socket};

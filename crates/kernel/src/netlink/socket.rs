@@ -4,13 +4,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
-use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::netlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
-    sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with, sockopt,
 };
 
 use super::message::{Attrs, HEADER, Message, read_u16, read_u32};
+use super::port;
 
 /// Enough for any answer: the kernel fills at most 32 KiB a read (`NLMSG_GOODSIZE`,
 /// `netlink_dump`).
@@ -41,6 +41,19 @@ pub enum Protocol {
     SockDiag,
 }
 
+impl Protocol {
+    pub(super) fn socket(self, flags: SocketFlags) -> Result<OwnedFd, Errno> {
+        let number = match self {
+            // NETLINK_ROUTE is 0, which rustix writes as no protocol.
+            Self::Route => None,
+            Self::Netfilter => Some(netlink::NETFILTER),
+            Self::SockDiag => Some(netlink::SOCK_DIAG),
+        };
+        let flags = flags | SocketFlags::CLOEXEC;
+        socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, number)
+    }
+}
+
 /// What the kernel said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}", errno_text(*errno), detail.as_ref().map(|d| format!(" ({d})")).unwrap_or_default())]
@@ -64,11 +77,13 @@ impl From<Errno> for NetlinkError {
 }
 
 /// One message received.
-struct Received<'a> {
-    kind: u16,
+pub(super) struct Received<'a> {
+    pub(super) kind: u16,
     flags: u16,
     seq: u32,
-    payload: &'a [u8],
+    /// The netlink port of the socket that asked for it; 0 where nobody did.
+    pub(super) port: u32,
+    pub(super) payload: &'a [u8],
 }
 
 /// A socket of one namespace: the one its thread was in when it was opened.
@@ -84,15 +99,8 @@ impl Socket {
     /// # Errors
     /// What socket(2) or bind(2) says.
     pub fn open(protocol: Protocol) -> Result<Self, NetlinkError> {
-        let number = match protocol {
-            // NETLINK_ROUTE is 0, which rustix writes as no protocol.
-            Protocol::Route => None,
-            Protocol::Netfilter => Some(netlink::NETFILTER),
-            Protocol::SockDiag => Some(netlink::SOCK_DIAG),
-        };
-        let flags = SocketFlags::CLOEXEC;
-        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, number)?;
-        bind(&fd, &SocketAddrNetlink::new(0, 0))?;
+        let fd = protocol.socket(SocketFlags::empty())?;
+        port::bind_marked(&fd)?;
         let timeout = Some(std::time::Duration::from_secs(TIMEOUT_SECS));
         sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, timeout)?;
         set_option(&fd, libc::NETLINK_EXT_ACK);
@@ -294,7 +302,7 @@ enum End {
 }
 
 /// The messages of one datagram. Ends at the first malformed one.
-struct Messages<'a>(&'a [u8]);
+pub(super) struct Messages<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = Received<'a>;
@@ -306,6 +314,7 @@ impl<'a> Iterator for Messages<'a> {
             kind: read_u16(&self.0[4..])?,
             flags: read_u16(&self.0[6..])?,
             seq: read_u32(&self.0[8..])?,
+            port: read_u32(&self.0[12..])?,
             payload,
         };
         self.0 = self.0.get(len.next_multiple_of(4)..).unwrap_or_default();
@@ -344,7 +353,7 @@ fn set_option(fd: &OwnedFd, option: libc::c_int) {
 
 /// Sets an integer option. An old kernel without it only gives poorer answers.
 #[allow(unsafe_code)]
-fn set_int(fd: &OwnedFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
+pub(super) fn set_int(fd: &OwnedFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
     // SAFETY: the descriptor is open, and the pointer and length are those of a live c_int.
     unsafe {
         libc::setsockopt(

@@ -9,7 +9,7 @@ use crate::netlink::c_string;
 /// Bits of one type in the number of a concatenation (`TYPE_BITS` of nft).
 const TYPE_BITS: u32 = 6;
 const TYPE_MASK: u32 = (1 << TYPE_BITS) - 1;
-const ALL: [DatumType; 7] = [
+const ALL: [DatumType; 8] = [
     DatumType::Ifname,
     DatumType::EtherAddr,
     DatumType::Ipv4Addr,
@@ -17,13 +17,14 @@ const ALL: [DatumType; 7] = [
     DatumType::InetProto,
     DatumType::InetService,
     DatumType::NdTarget,
+    DatumType::VxlanEtherSaddr,
 ];
 
 /// The number that user space calls a type by; the kernel only keeps it (`enum datatypes` of
-/// nft). A neighbour solicitation's target is an integer of 16 bytes to it.
+/// nft). What has no name there is an integer: which one its width says.
 fn number(datum: DatumType) -> u32 {
     match datum {
-        DatumType::NdTarget => 4,
+        DatumType::NdTarget | DatumType::VxlanEtherSaddr => 4,
         DatumType::Ipv4Addr => 7,
         DatumType::Ipv6Addr => 8,
         DatumType::EtherAddr => 9,
@@ -37,7 +38,7 @@ fn number(datum: DatumType) -> u32 {
 pub fn width(datum: DatumType) -> usize {
     match datum {
         DatumType::Ifname => IFNAMSIZ,
-        DatumType::EtherAddr => 6,
+        DatumType::EtherAddr | DatumType::VxlanEtherSaddr => 6,
         DatumType::Ipv4Addr => 4,
         DatumType::Ipv6Addr | DatumType::NdTarget => 16,
         DatumType::InetProto => 1,
@@ -64,8 +65,18 @@ pub fn number_of_all(types: &[DatumType]) -> u32 {
         .fold(0, |all, datum| all << TYPE_BITS | number(*datum))
 }
 
-/// The types behind a number; `None` where one is none of ours.
-pub fn types_of(mut all: u32) -> Option<Vec<DatumType>> {
+/// The types behind a number, of this width together; `None` where one is none of ours.
+pub fn types_of(number: u32, width: usize) -> Option<Vec<DatumType>> {
+    let mut types = named_types(number)?;
+    if total_width(&types) != width {
+        for integer in types.iter_mut().filter(|t| **t == DatumType::NdTarget) {
+            *integer = DatumType::VxlanEtherSaddr;
+        }
+    }
+    (total_width(&types) == width).then_some(types)
+}
+
+fn named_types(mut all: u32) -> Option<Vec<DatumType>> {
     let mut types = Vec::new();
     while all != 0 {
         let of_number = |datum: &DatumType| number(*datum) == all & TYPE_MASK;
@@ -80,7 +91,7 @@ pub fn types_of(mut all: u32) -> Option<Vec<DatumType>> {
 pub fn bytes(datum: &Datum) -> Vec<u8> {
     match datum {
         Datum::Ifname(name) => ifname(name).to_vec(),
-        Datum::EtherAddr(mac) => mac.bytes().to_vec(),
+        Datum::EtherAddr(mac) | Datum::VxlanEtherSaddr(mac) => mac.bytes().to_vec(),
         Datum::Ipv4Addr(address) => address.octets().to_vec(),
         Datum::Ipv6Addr(address) | Datum::NdTarget(address) => address.octets().to_vec(),
         Datum::InetProto(proto) => vec![proto.number()],
@@ -117,6 +128,7 @@ pub fn parse(datum: DatumType, bytes: &[u8]) -> Option<Datum> {
     Some(match datum {
         DatumType::Ifname => Datum::Ifname(c_string(bytes)?.parse::<IfName>().ok()?),
         DatumType::EtherAddr => Datum::EtherAddr(Mac::from_bytes(array(bytes)?).ok()?),
+        DatumType::VxlanEtherSaddr => Datum::VxlanEtherSaddr(Mac::from_bytes(array(bytes)?).ok()?),
         DatumType::Ipv4Addr => Datum::Ipv4Addr(array::<4>(bytes)?.into()),
         DatumType::Ipv6Addr => Datum::Ipv6Addr(array::<16>(bytes)?.into()),
         DatumType::NdTarget => Datum::NdTarget(array::<16>(bytes)?.into()),

@@ -92,6 +92,7 @@ fn ends(item: &Item) -> (Vec<u8>, Vec<u8>) {
             (bytes(range.first()), bytes(range.last()))
         }
         Item::Prefix(prefix) => (octets(prefix.address()), octets(prefix.last())),
+        Item::Range(first, last) => (datum::bytes(first), datum::bytes(last)),
     }
 }
 
@@ -246,17 +247,20 @@ fn lift_one(spec: &SetSpec, raw: &RawElement) -> Option<Lifted> {
     Some((key, datum::parse_all(&spec.data, &raw.data)?))
 }
 
-/// One value where both ends are the same, a range of ports or a prefix otherwise.
+/// One value where both ends are the same, what its type has for several otherwise.
 fn item((first, last): (Datum, Datum)) -> Option<Item> {
     if first == last {
         return Some(Item::One(first));
     }
-    match (first, last) {
+    match (&first, &last) {
         (Datum::InetService(first), Datum::InetService(last)) => {
-            PortRange::new(first, last).ok().map(Item::Ports)
+            PortRange::new(*first, *last).ok().map(Item::Ports)
         }
-        (Datum::Ipv4Addr(first), Datum::Ipv4Addr(last)) => prefix(first.into(), last.into()),
-        (Datum::Ipv6Addr(first), Datum::Ipv6Addr(last)) => prefix(first.into(), last.into()),
+        (Datum::Ipv4Addr(first), Datum::Ipv4Addr(last)) => prefix((*first).into(), (*last).into()),
+        (Datum::Ipv6Addr(first), Datum::Ipv6Addr(last)) => prefix((*first).into(), (*last).into()),
+        (Datum::EtherAddr(_), Datum::EtherAddr(_))
+        | (Datum::VxlanEtherSaddr(_), Datum::VxlanEtherSaddr(_))
+        | (Datum::NdTarget(_), Datum::NdTarget(_)) => Some(Item::Range(first, last)),
         _ => None,
     }
 }

@@ -34,7 +34,7 @@ const IPPROTO_FRAGMENT: u8 = 44;
 const NFT_EXTHDR_F_PRESENT: u32 = 1;
 
 /// Every expression, for the way back from a source.
-const ALL: [Expr; 24] = [
+const ALL: [Expr; 25] = [
     Expr::Iifname,
     Expr::Oifname,
     Expr::EtherSaddr,
@@ -52,6 +52,7 @@ const ALL: [Expr; 24] = [
     Expr::ThDport,
     Expr::UdpDport,
     Expr::VxlanVni,
+    Expr::VxlanEtherSaddr,
     Expr::FragOff,
     Expr::FragExists,
     Expr::CtState,
@@ -99,6 +100,7 @@ pub fn source(expr: Expr) -> Source {
         Expr::L4proto => meta(META_L4PROTO),
         Expr::ThDport | Expr::UdpDport => payload(TRANSPORT, 2, 2),
         Expr::VxlanVni => payload(TRANSPORT, 12, 3),
+        Expr::VxlanEtherSaddr => payload(TRANSPORT, 22, 6),
         Expr::FragOff => fragment(2, 2, 0),
         Expr::FragExists => fragment(0, 1, NFT_EXTHDR_F_PRESENT),
         Expr::CtState => ct(CT_STATE, None),
@@ -152,6 +154,7 @@ impl Network {
             | Expr::ThDport
             | Expr::UdpDport
             | Expr::VxlanVni
+            | Expr::VxlanEtherSaddr
             | Expr::CtState
             | Expr::CtStatus
             | Expr::CtOriginalIp6Saddr

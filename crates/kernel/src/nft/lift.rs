@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use model::{IfName, Prefix, Vni};
 use netstate::nft::{
-    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, MatchOp, NftFamily, NftName, Right,
-    Statement,
+    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, L4proto, MatchOp, NftFamily,
+    NftName, Right, Statement,
 };
 
 use super::expr::{Instruction, Slot, Source};
 use super::field::{
     self, META_IIFTYPE, META_L4PROTO, META_NFPROTO, META_PROTOCOL, NETWORK, Network,
 };
-use super::lower::{IFNAMSIZ, IPPROTO_UDP, icmpv6_number, lower, state_bit};
+use super::lower::{IFNAMSIZ, IPPROTO_UDP, icmpv6_number, l4proto_number, lower, state_bit};
 
 /// The statements of a rule; `None` where it is none of ours. `leads_to_port` as in `lower`.
 pub fn lift(
@@ -61,7 +61,7 @@ fn may_be_implied(statement: &Statement) -> bool {
     let Statement::Match { right, .. } = statement else {
         return false;
     };
-    matches!(right, Right::EtherType(_) | Right::ProtoIcmpv6)
+    matches!(right, Right::EtherType(_) | Right::L4proto(_))
 }
 
 /// What the registers hold while a rule is read.
@@ -235,7 +235,7 @@ fn right(expr: Expr, equal: bool, data: &[u8], mask: Option<&[u8]>) -> Option<(M
                 Expr::EtherType => Right::EtherType(ether_type(data)?),
                 Expr::Icmpv6Type => Right::Icmpv6Type(icmpv6_type(data)?),
                 Expr::FibSaddrType | Expr::FibDaddrType => Right::FibLocal,
-                Expr::L4proto => Right::ProtoIcmpv6,
+                Expr::L4proto => Right::L4proto(l4proto(data)?),
                 Expr::UdpDport => Right::Port(u16::from_be_bytes(data.try_into().ok()?)),
                 Expr::VxlanVni => Right::Vni(vni(data)?),
                 Expr::FragOff => Right::FragOffZero,
@@ -285,6 +285,12 @@ fn icmpv6_type(data: &[u8]) -> Option<Icmpv6Type> {
     ]
     .into_iter()
     .find(|kind| data == [icmpv6_number(*kind)])
+}
+
+fn l4proto(data: &[u8]) -> Option<L4proto> {
+    [L4proto::Icmpv6, L4proto::Ipv4, L4proto::Ipv6]
+        .into_iter()
+        .find(|proto| data == [l4proto_number(*proto)])
 }
 
 fn prefix(expr: Expr, data: &[u8], mask: Option<&[u8]>) -> Option<Prefix> {

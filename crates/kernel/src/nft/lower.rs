@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use model::{IfName, Prefix};
 use netstate::nft::{
-    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, MatchOp, NatFamily, NftFamily,
-    NftName, Right, Statement,
+    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, L4proto, MatchOp, NatFamily,
+    NftFamily, NftName, Right, Statement,
 };
 
 use super::expr::{Instruction, SLOTS, Slot, Source};
@@ -310,7 +310,7 @@ fn constant(expr: Expr, right: &Right) -> Option<Vec<u8>> {
         (Expr::Icmpv6Type, Right::Icmpv6Type(kind)) => Some(vec![icmpv6_number(*kind)]),
         (Expr::UdpDport, Right::Port(port)) => Some(port.to_be_bytes().to_vec()),
         (Expr::VxlanVni, Right::Vni(vni)) => Some(vni.number().to_be_bytes()[1..].to_vec()),
-        (Expr::L4proto, Right::ProtoIcmpv6) => Some(vec![IPPROTO_ICMPV6]),
+        (Expr::L4proto, Right::L4proto(proto)) => Some(vec![l4proto_number(*proto)]),
         (Expr::FragExists, Right::Exists) => Some(vec![1]),
         (Expr::FibSaddrType | Expr::FibDaddrType, Right::FibLocal) => {
             Some(RTN_LOCAL.to_ne_bytes().to_vec())
@@ -363,6 +363,15 @@ pub fn icmpv6_number(kind: Icmpv6Type) -> u8 {
         Icmpv6Type::NdRedirect => 137,
         Icmpv6Type::RouterRenumbering => 138,
         Icmpv6Type::Mld2ListenerReport => 143,
+    }
+}
+
+/// IANA, Protocol Numbers.
+pub fn l4proto_number(proto: L4proto) -> u8 {
+    match proto {
+        L4proto::Icmpv6 => IPPROTO_ICMPV6,
+        L4proto::Ipv4 => 4,
+        L4proto::Ipv6 => 41,
     }
 }
 

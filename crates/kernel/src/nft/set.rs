@@ -116,22 +116,22 @@ pub fn unreadable() -> SetSpec {
 }
 
 fn parse_spec(attrs: Attrs<'_>, seen_flags: u32) -> Option<SetSpec> {
-    let key = datum::types_of(get_u32(attrs, SET_KEY_TYPE)?)?;
+    let types = |kind: u16, len: u16| {
+        let width = usize::try_from(get_u32(attrs, len)?).ok()?;
+        datum::types_of(get_u32(attrs, kind)?, width)
+    };
+    let key = types(SET_KEY_TYPE, SET_KEY_LEN)?;
     let data = if seen_flags & MAP == 0 {
         Vec::new()
     } else {
-        datum::types_of(get_u32(attrs, SET_DATA_TYPE)?)?
+        types(SET_DATA_TYPE, SET_DATA_LEN)?
     };
     let spec = SetSpec {
         interval: seen_flags & INTERVAL != 0,
         key,
         data,
     };
-    let is_width = |kind: u16, types: &[DatumType]| {
-        types.is_empty() || get_u32(attrs, kind) == Some(datum::total_width(types) as u32)
-    };
-    let whole = is_width(SET_KEY_LEN, &spec.key) && is_width(SET_DATA_LEN, &spec.data);
-    (whole && !spec.key.is_empty() && flags(&spec) == seen_flags).then_some(spec)
+    (!spec.key.is_empty() && flags(&spec) == seen_flags).then_some(spec)
 }
 
 fn tlv(out: &mut Vec<u8>, kind: u8, data: &[u8]) {
@@ -151,7 +151,8 @@ fn tlv_u32(out: &mut Vec<u8>, kind: u8, value: u32) {
 }
 
 fn userdata(spec: &SetSpec) -> Vec<u8> {
-    let typeof_keys = spec.key.contains(&DatumType::NdTarget);
+    let is_raw = |t: &DatumType| matches!(t, DatumType::NdTarget | DatumType::VxlanEtherSaddr);
+    let typeof_keys = spec.key.iter().any(is_raw);
     nested(|out| {
         tlv_u32(out, UDATA_KEY_BYTEORDER, byteorder(&spec.key));
         if !spec.data.is_empty() {
@@ -206,6 +207,7 @@ fn typeof_one(datum: DatumType) -> Vec<u8> {
     const TH_DPORT: &[u32] = &[11, 2];
     /// No protocol, no field: transport header, bit 64, 128 bits.
     const ND_TARGET: &[u32] = &[0, 0, 3, 64, 128];
+    const VXLAN_ETHER_SADDR: &[u32] = &[0, 0, 3, 176, 48];
     let (kind, numbers) = match datum {
         DatumType::Ifname => (EXPR_META, IIFNAME),
         DatumType::InetProto => (EXPR_META, L4PROTO),
@@ -214,6 +216,7 @@ fn typeof_one(datum: DatumType) -> Vec<u8> {
         DatumType::Ipv6Addr => (EXPR_PAYLOAD, IP6_SADDR),
         DatumType::InetService => (EXPR_PAYLOAD, TH_DPORT),
         DatumType::NdTarget => (EXPR_PAYLOAD, ND_TARGET),
+        DatumType::VxlanEtherSaddr => (EXPR_PAYLOAD, VXLAN_ETHER_SADDR),
     };
     let data = nested(|out| {
         for (index, number) in numbers.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use model::{IfName, Mac, Mtu};
 use netstate::{Alias, Link, LinkKind, Peer};
 
-use super::{CREATE, EXCL, REQUEST, vxlan};
+use super::{CREATE, EXCL, REQUEST, tunnel, vxlan};
 use crate::netlink::Message;
 
 /// `VETH_INFO_PEER` (`include/uapi/linux/veth.h`).
@@ -82,8 +82,10 @@ pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<M
     let mut create = request(libc::RTM_NEWLINK, CREATE | EXCL);
     create
         .attr_str(libc::IFLA_IFNAME, name.as_str())
-        .attr(libc::IFLA_ADDRESS, &link.mac.bytes())
         .attr(libc::IFLA_GROUP, &group.to_ne_bytes());
+    if let Some(mac) = link.mac {
+        create.attr(libc::IFLA_ADDRESS, &mac.bytes());
+    }
     if let Some(index) = refers.master {
         create.attr(libc::IFLA_MASTER, &index.to_ne_bytes());
     }
@@ -123,6 +125,14 @@ pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<M
             create.nest(libc::IFLA_LINKINFO, |info| {
                 info.attr(libc::IFLA_INFO_KIND, b"vxlan");
                 info.nest(libc::IFLA_INFO_DATA, |data| vxlan::put(data, vxlan));
+            });
+        }
+        LinkKind::Tunnel(tunnel) => {
+            speak_for_nobody(&mut finish);
+            create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
+            create.nest(libc::IFLA_LINKINFO, |info| {
+                info.attr(libc::IFLA_INFO_KIND, tunnel.kind().as_bytes());
+                info.nest(libc::IFLA_INFO_DATA, |data| tunnel::put(data, tunnel));
             });
         }
     }

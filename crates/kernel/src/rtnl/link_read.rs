@@ -1,8 +1,10 @@
 //! Devices as the kernel describes them.
 
 use model::{IfName, Mac};
+use netstate::Tunnel;
 
 use super::link::BRPORT_MODE;
+use super::tunnel;
 use super::vxlan::VxlanInfo;
 use crate::netlink::{Attrs, read_u32};
 
@@ -31,6 +33,7 @@ pub struct LinkInfo {
     pub kind: Option<String>,
     pub hairpin: bool,
     pub vxlan: Option<VxlanInfo>,
+    pub tunnel: Option<Tunnel>,
     pub accepts_ra: bool,
     pub forwards_ipv6: bool,
 }
@@ -44,7 +47,8 @@ impl LinkInfo {
         let info = attrs.nested(libc::IFLA_LINKINFO);
         let port = info.nested(libc::IFLA_INFO_SLAVE_DATA);
         let is_bridge_port = info.text(libc::IFLA_INFO_SLAVE_KIND) == Some("bridge");
-        let is_vxlan = info.text(libc::IFLA_INFO_KIND) == Some("vxlan");
+        let is_of = |kind: &str| info.text(libc::IFLA_INFO_KIND) == Some(kind);
+        let (is_vxlan, is_tunnel) = (is_of("vxlan"), is_of("sit") || is_of("ip6tnl"));
         let conf = attrs
             .nested(libc::IFLA_AF_SPEC)
             .nested(libc::AF_INET6 as u16)
@@ -68,6 +72,7 @@ impl LinkInfo {
             kind: info.text(libc::IFLA_INFO_KIND).map(str::to_owned),
             hairpin: is_bridge_port && port.get(BRPORT_MODE) == Some(&[1]),
             vxlan: VxlanInfo::read(info.nested(libc::IFLA_INFO_DATA)).filter(|_| is_vxlan),
+            tunnel: tunnel::read(info.nested(libc::IFLA_INFO_DATA)).filter(|_| is_tunnel),
             accepts_ra: conf_value(conf, CONF_ACCEPT_RA) == Some(1),
             forwards_ipv6: conf_value(conf, CONF_FORWARDING).is_some_and(|value| value != 0),
         })

@@ -8,6 +8,7 @@ pub mod link;
 pub mod link_read;
 pub mod neighbour;
 pub mod route;
+mod tunnel;
 mod vxlan;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

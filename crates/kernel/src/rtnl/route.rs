@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use model::{Family, Prefix};
-use netstate::{ROUTE_PROTOCOL, Route, RouteKey};
+use netstate::{ROUTE_PROTOCOL, RouteKey, Way};
 
 use super::{CREATE, REPLACE, REQUEST, address_bytes, family_byte, read_address};
 use crate::netlink::{Attrs, Message, read_u32};
@@ -43,20 +43,43 @@ fn put_key(message: &mut Message, key: &RouteKey) {
     message.attr(libc::RTA_PRIORITY, &key.metric.to_ne_bytes());
 }
 
-pub fn set(key: &RouteKey, route: &Route, index: u32) -> Message {
-    let mut header = header(key, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST);
-    if route.onlink {
-        header[FLAGS..].copy_from_slice(&RTNH_F_ONLINK.to_ne_bytes());
-    }
-    let mut message = Message::new(libc::RTM_NEWROUTE, REQUEST | CREATE | REPLACE, &header);
+fn new(key: &RouteKey, header: &[u8; HEADER]) -> Message {
+    let mut message = Message::new(libc::RTM_NEWROUTE, REQUEST | CREATE | REPLACE, header);
     put_key(&mut message, key);
     message
-        .attr(libc::RTA_GATEWAY, &address_bytes(route.via))
-        .attr(libc::RTA_OIF, &index.to_ne_bytes());
-    if let Some(source) = route.source {
+}
+
+/// A route that leads by the device with this index.
+pub fn set(key: &RouteKey, way: &Way, index: u32) -> Message {
+    let mut header = header(key, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST);
+    if way.onlink {
+        header[FLAGS..].copy_from_slice(&RTNH_F_ONLINK.to_ne_bytes());
+    }
+    let mut message = new(key, &header);
+    let via = Family::of(way.via);
+    if via == key.destination.family() {
+        message.attr(libc::RTA_GATEWAY, &address_bytes(way.via));
+    } else {
+        // `struct rtvia`.
+        let family = libc::sa_family_t::from(family_byte(via)).to_ne_bytes();
+        message.attr(
+            libc::RTA_VIA,
+            &[&family[..], &address_bytes(way.via)].concat(),
+        );
+    }
+    message.attr(libc::RTA_OIF, &index.to_ne_bytes());
+    if let Some(source) = way.source {
         message.attr(libc::RTA_PREFSRC, &address_bytes(source));
     }
     message
+}
+
+/// A route that refuses what is for its prefix.
+pub fn set_unreachable(key: &RouteKey) -> Message {
+    new(
+        key,
+        &header(key, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNREACHABLE),
+    )
 }
 
 /// Removes the route with this key and our protocol number, wherever it leads.
@@ -131,6 +154,10 @@ impl RouteInfo {
             self.kind,
             libc::RTN_UNICAST | libc::RTN_BLACKHOLE | libc::RTN_UNREACHABLE | libc::RTN_PROHIBIT
         )
+    }
+
+    pub fn is_unreachable(&self) -> bool {
+        self.kind == libc::RTN_UNREACHABLE
     }
 
     pub fn is_main(&self) -> bool {

@@ -11,7 +11,7 @@ use kernel::{Kernel, Report};
 use model::{Family, IfName, NodeId, Target};
 use netstate::{
     AddressKey, Alias, Interest, KernelState, Link, LinkKey, LinkKind, Netns, Pair, Peer, Plan,
-    PortFlags, Route, RouteKey, SysctlKey, diff,
+    PortFlags, Route, RouteKey, SysctlKey, Way, diff,
 };
 
 pub const NODE: u64 = 0x0123_4567_89ab_cdef;
@@ -59,7 +59,7 @@ pub fn address(link: LinkKey, text: &str) -> AddressKey {
 pub fn network() -> KernelState {
     let mut state = KernelState::default();
     let bridge = Link {
-        mac: "02:70:0a:09:00:01".parse().unwrap(),
+        mac: Some("02:70:0a:09:00:01".parse().unwrap()),
         mtu: 1400.try_into().unwrap(),
         alias: alias("network web"),
         kind: LinkKind::Bridge,
@@ -105,12 +105,12 @@ pub fn endpoint(number: usize) -> KernelState {
         };
         let via = via.parse().unwrap();
         let dev = eth0.name.clone();
-        let route = Route {
+        let route = Route::Leads(Way {
             via,
             dev,
             source: None,
             onlink: false,
-        };
+        });
         state.routes.insert(key, route);
     }
     state
@@ -124,7 +124,7 @@ fn pair(number: usize) -> Link {
         mtu: 1400.try_into().unwrap(),
     };
     Link {
-        mac: model::Mac::ours([10, 9, 1, tail]),
+        mac: Some(model::Mac::ours([10, 9, 1, tail])),
         mtu: 1400.try_into().unwrap(),
         alias: alias(&format!("endpoint web/box{number}")),
         kind: LinkKind::Veth {

@@ -6,7 +6,7 @@ use kernel::Kernel;
 use model::{Family, Mac};
 use netstate::{
     FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, NeighbourKey, Netns, Route,
-    RouteKey, Vxlan, diff,
+    RouteKey, Tunnel, Vxlan, Way, diff,
 };
 use testnet::{Node, in_netns};
 
@@ -60,7 +60,7 @@ fn devices(family: Family, node: u8, stretched: bool) -> KernelState {
         Family::Ipv6 => 1430,
     };
     let bridge = Link {
-        mac: Mac::ours([10, 50, 1, node]),
+        mac: Some(Mac::ours([10, 50, 1, node])),
         mtu: mtu.try_into().unwrap(),
         alias: alias("network web"),
         kind: LinkKind::Bridge,
@@ -73,7 +73,7 @@ fn devices(family: Family, node: u8, stretched: bool) -> KernelState {
         master: stretched.then(|| ifname(BRIDGE)),
     });
     let device = Link {
-        mac: mac(node),
+        mac: Some(mac(node)),
         mtu: mtu.try_into().unwrap(),
         alias: alias("overlay web"),
         kind,
@@ -109,12 +109,12 @@ pub fn routed(family: Family, node: u8) -> KernelState {
             metric: 100,
         };
         let address: IpAddr = via.parse().unwrap();
-        let route = Route {
+        let route = Route::Leads(Way {
             via: address,
             dev: ifname(DEV),
             source: Some(source.parse().unwrap()),
             onlink: true,
-        };
+        });
         state.routes.insert(key, route);
         let dev = ifname(DEV);
         state
@@ -126,6 +126,74 @@ pub fn routed(family: Family, node: u8) -> KernelState {
         mac: mac(other),
     };
     state.fdb.insert(key, vtep(family, other));
+    state.routes.extend(unreachable());
+    state
+}
+
+/// What no node has.
+fn unreachable() -> [(RouteKey, Route); 2] {
+    ["10.50.0.0/16", "fd50::/32"].map(|whole| {
+        let key = RouteKey {
+            netns: Netns::Node,
+            destination: whole.parse().unwrap(),
+            metric: 1_000_000,
+        };
+        (key, Route::Unreachable)
+    })
+}
+
+pub const TUNNEL: &str = "pi-nodes";
+
+/// A bridge with addresses, and a device to the other node for packets of both families.
+pub fn tunnelled(family: Family, node: u8) -> KernelState {
+    let other = 3 - node;
+    let mut state = KernelState::default();
+    let (mtu, mtu_inside) = match family {
+        Family::Ipv4 => (1500u16, 1480u16),
+        Family::Ipv6 => (1500, 1460),
+    };
+    let bridge = Link {
+        mac: Some(Mac::ours([10, 50, 1, node])),
+        mtu: mtu.try_into().unwrap(),
+        alias: alias("network web"),
+        kind: LinkKind::Bridge,
+    };
+    let device = Link {
+        mac: None,
+        mtu: mtu_inside.try_into().unwrap(),
+        alias: alias("overlays in IP"),
+        kind: LinkKind::Tunnel(Tunnel {
+            local: vtep(family, node),
+        }),
+    };
+    let key = LinkKey::on_node(ifname(TUNNEL));
+    state.links.insert(bridge_key(), bridge);
+    state.links.insert(key.clone(), device);
+    state.up.extend([bridge_key(), key]);
+    for (subnet, source) in [
+        (format!("10.50.{other}.0/24"), format!("10.50.{node}.1/24")),
+        (format!("fd50:{other}::/64"), format!("fd50:{node}::1/64")),
+    ] {
+        let own = address(bridge_key(), &source);
+        let source = own.address;
+        state.addresses.insert(own);
+        let via = match (vtep(family, other), source) {
+            (IpAddr::V4(remote), IpAddr::V6(_)) => remote.to_ipv6_compatible().into(),
+            (remote, _) => remote,
+        };
+        let key = RouteKey {
+            netns: Netns::Node,
+            destination: subnet.parse().unwrap(),
+            metric: 100,
+        };
+        let way = Way {
+            via,
+            dev: ifname(TUNNEL),
+            source: Some(source),
+            onlink: true,
+        };
+        state.routes.insert(key, Route::Leads(way));
+    }
     state
 }
 

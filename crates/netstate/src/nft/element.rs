@@ -15,6 +15,8 @@ pub enum DatumType {
     Ipv6Addr,
     InetProto,
     InetService,
+    /// The source MAC of a frame in VXLAN: 6 bytes that nft only knows as raw payload too.
+    VxlanEtherSaddr,
     /// The target address of a neighbour solicitation or advertisement: 16 bytes that nft 1.0.6
     /// only knows as raw payload, so that a set of them is declared with `typeof`.
     NdTarget,
@@ -31,6 +33,7 @@ pub enum Datum {
     InetProto(Proto),
     InetService(u16),
     NdTarget(Ipv6Addr),
+    VxlanEtherSaddr(Mac),
 }
 
 impl Datum {
@@ -58,6 +61,7 @@ impl Datum {
             Self::InetProto(_) => DatumType::InetProto,
             Self::InetService(_) => DatumType::InetService,
             Self::NdTarget(_) => DatumType::NdTarget,
+            Self::VxlanEtherSaddr(_) => DatumType::VxlanEtherSaddr,
         }
     }
 }
@@ -69,4 +73,6 @@ pub enum Item {
     One(Datum),
     Ports(PortRange),
     Prefix(Prefix),
+    /// From the first to the last, both of one type: where neither of the others can say it.
+    Range(Datum, Datum),
 }

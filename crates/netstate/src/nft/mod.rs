@@ -11,7 +11,7 @@ pub mod text;
 
 pub use element::{Datum, DatumType, Item};
 pub use rule::{
-    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, MatchOp, NatFamily, Right,
+    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, L4proto, MatchOp, NatFamily, Right,
     Statement, Verdict,
 };
 pub use table::{

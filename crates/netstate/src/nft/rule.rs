@@ -32,6 +32,8 @@ pub enum Expr {
     UdpDport,
     /// `@th,96,24`: the VNI behind a UDP header (RFC 7348 section 5).
     VxlanVni,
+    /// `@th,176,48`: the source MAC of the frame behind UDP and VXLAN headers.
+    VxlanEtherSaddr,
     /// `frag frag-off`: the offset in an IPv6 fragment header (RFC 8200 section 4.5); no match
     /// without one.
     FragOff,
@@ -70,8 +72,8 @@ pub enum Right {
     CtStatus(CtStatus),
     /// `local` (fib type).
     FibLocal,
-    /// `ipv6-icmp`, of `meta l4proto`.
-    ProtoIcmpv6,
+    /// Of `meta l4proto`.
+    L4proto(L4proto),
     /// Of `udp dport`.
     Port(u16),
     Vni(Vni),
@@ -79,6 +81,17 @@ pub enum Right {
     FragOffZero,
     /// `exists`, of `exthdr frag`.
     Exists,
+}
+
+/// Protocols over IP that are matched by themselves (IANA, Protocol Numbers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum L4proto {
+    Icmpv6,
+    /// IPv4 inside.
+    Ipv4,
+    /// IPv6 inside.
+    Ipv6,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

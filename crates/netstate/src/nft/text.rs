@@ -103,7 +103,7 @@ fn concat<T>(fields: &[T], print: impl Fn(&T) -> String) -> String {
 
 fn set_lines(spec: &SetSpec) -> Vec<String> {
     let (word, name): (_, fn(DatumType) -> &'static str) =
-        if spec.key.contains(&DatumType::NdTarget) {
+        if spec.key.iter().any(|datum| is_raw(*datum)) {
             ("typeof", type_of)
         } else {
             ("type", type_name)
@@ -118,6 +118,11 @@ fn set_lines(spec: &SetSpec) -> Vec<String> {
         lines.push("flags interval".to_owned());
     }
     lines
+}
+
+/// Whether nft has no name for a type but an expression of it.
+fn is_raw(datum: DatumType) -> bool {
+    matches!(datum, DatumType::NdTarget | DatumType::VxlanEtherSaddr)
 }
 
 fn set_body(key: &SetKey, spec: &SetSpec, state: &KernelState) -> Vec<String> {
@@ -142,7 +147,7 @@ fn type_name(datum: DatumType) -> &'static str {
         DatumType::Ipv6Addr => "ipv6_addr",
         DatumType::InetProto => "inet_proto",
         DatumType::InetService => "inet_service",
-        DatumType::NdTarget => "integer",
+        DatumType::NdTarget | DatumType::VxlanEtherSaddr => "integer",
     }
 }
 
@@ -156,6 +161,7 @@ fn type_of(datum: DatumType) -> &'static str {
         DatumType::InetProto => "meta l4proto",
         DatumType::InetService => "th dport",
         DatumType::NdTarget => "@th,64,128",
+        DatumType::VxlanEtherSaddr => "@th,176,48",
     }
 }
 
@@ -173,6 +179,7 @@ fn item(item: &Item) -> String {
         Item::One(one) => datum(one),
         Item::Ports(range) => range.to_string(),
         Item::Prefix(prefix) => prefix.to_string(),
+        Item::Range(first, last) => format!("{}-{}", datum(first), datum(last)),
     }
 }
 
@@ -185,6 +192,11 @@ fn datum(datum: &Datum) -> String {
         Datum::InetProto(proto) => proto.to_string(),
         Datum::InetService(port) => port.to_string(),
         Datum::NdTarget(address) => format!("0x{:x}", u128::from(*address)),
+        Datum::VxlanEtherSaddr(mac) => {
+            let number = mac.bytes().into_iter();
+            let number = number.fold(0u64, |number, byte| number << 8 | u64::from(byte));
+            format!("0x{number:x}")
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use model::{Mac, Mtu};
 use netstate::nft::NftFamily;
 use netstate::{
     AddressKey, FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, NeighbourKey,
-    Netns, Route, RouteKey, Vxlan, diff,
+    Netns, Route, RouteKey, Vxlan, Way, diff,
 };
 use proptest::prelude::*;
 
@@ -53,7 +53,7 @@ fn a_moved_address_is_removed_before_the_right_one_is_added() {
     let with = |host: u8| {
         let mut state = KernelState::default();
         let bridge = Link {
-            mac: Mac::ours([0; 4]),
+            mac: Some(Mac::ours([0; 4])),
             mtu: Mtu::ETHERNET,
             alias: alias(0),
             kind: LinkKind::Bridge,
@@ -89,7 +89,7 @@ fn overlay() -> KernelState {
         master: None,
     });
     let link = Link {
-        mac: Mac::ours([0; 4]),
+        mac: Some(Mac::ours([0; 4])),
         mtu: 1450.try_into().unwrap(),
         alias: alias(0),
         kind,
@@ -106,12 +106,12 @@ fn overlay() -> KernelState {
     state.fdb.insert(FdbKey { dev: on, mac }, remote);
     let on = dev.clone();
     state.floods.insert(FloodKey { dev: on, remote });
-    let route = Route {
+    let route = Route::Leads(Way {
         via: address,
         dev,
         source: Some("10.50.1.1".parse().unwrap()),
         onlink: true,
-    };
+    });
     let key = RouteKey {
         netns: Netns::Node,
         destination: "10.50.2.0/24".parse().unwrap(),
@@ -160,7 +160,7 @@ fn with_source(prefix_len: u8) -> KernelState {
     let mut state = overlay();
     let link = LinkKey::on_node(ifname("br0"));
     let bridge = Link {
-        mac: Mac::ours([0; 4]),
+        mac: Some(Mac::ours([0; 4])),
         mtu: Mtu::ETHERNET,
         alias: alias(0),
         kind: LinkKind::Bridge,
@@ -222,7 +222,7 @@ fn what_is_missing_as_a_whole_is_found_once() {
     let mut wanted = KernelState::default();
     let key = LinkKey::on_node(ifname("br0"));
     let bridge = Link {
-        mac: Mac::ours([0; 4]),
+        mac: Some(Mac::ours([0; 4])),
         mtu: Mtu::ETHERNET,
         alias: alias(0),
         kind: LinkKind::Bridge,

@@ -1,6 +1,6 @@
 //! States of a node, any that can be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use model::{IfName, Mac, Mtu, NodeId, Target};
@@ -10,7 +10,7 @@ use netstate::nft::{
 };
 use netstate::{
     AddressKey, Alias, FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind,
-    NeighbourKey, Netns, Peer, PortFlags, Route, RouteKey, SysctlKey, Vxlan,
+    NeighbourKey, Netns, Peer, PortFlags, Route, RouteKey, SysctlKey, Tunnel, Vxlan, Way,
 };
 use proptest::prelude::*;
 
@@ -42,7 +42,8 @@ pub fn mtu(n: u8) -> Mtu {
 
 prop_compose! {
     fn any_bridge()(mac in 0u8..2, m in 0u8..2, a in 0u8..2) -> Link {
-        Link { mac: Mac::ours([0, 0, 0, mac]), mtu: mtu(m), alias: alias(a), kind: LinkKind::Bridge }
+        let mac = Some(Mac::ours([0, 0, 0, mac]));
+        Link { mac, mtu: mtu(m), alias: alias(a), kind: LinkKind::Bridge }
     }
 }
 
@@ -61,7 +62,8 @@ prop_compose! {
         });
         let port = PortFlags { master: master.map(|b| ifname(&format!("br{b}"))), hairpin };
         let kind = LinkKind::Veth { port, peer };
-        Link { mac: Mac::ours([0, 0, 1, mac]), mtu: mtu(m), alias: alias(0), kind }
+        let mac = Some(Mac::ours([0, 0, 1, mac]));
+        Link { mac, mtu: mtu(m), alias: alias(0), kind }
     }
 }
 
@@ -84,11 +86,22 @@ fn any_vxlan() -> impl Strategy<Value = Link> {
             master: master.map(|b| ifname(&format!("br{b}"))),
         });
         Link {
-            mac: Mac::ours([2, 0, 0, mac]),
+            mac: Some(Mac::ours([2, 0, 0, mac])),
             mtu: mtu(m),
             alias: alias(a),
             kind,
         }
+    })
+}
+
+fn any_tunnel() -> impl Strategy<Value = Link> {
+    (0u8..2, 0u8..2).prop_map(|(m, local)| Link {
+        mac: None,
+        mtu: mtu(m),
+        alias: alias(0),
+        kind: LinkKind::Tunnel(Tunnel {
+            local: underlay(local),
+        }),
     })
 }
 
@@ -104,18 +117,14 @@ fn underlay(n: u8) -> IpAddr {
 fn any_overlay() -> impl Strategy<Value = KernelState> {
     let devices = proptest::collection::btree_map(
         0u8..2,
-        prop_oneof![4 => any_vxlan(), 1 => any_bridge()],
+        prop_oneof![4 => any_vxlan(), 1 => any_bridge(), 1 => any_tunnel()],
         0..3,
     );
     let neighbours = proptest::collection::btree_map((0u8..2, 0u8..3), 0u8..2, 0..4);
     let fdb = proptest::collection::btree_map((0u8..2, 0u8..3), 0u8..3, 0..4);
     let floods = proptest::collection::btree_set((0u8..2, 0u8..3), 0..4);
     let ups = proptest::collection::btree_set(0u8..2, 0..3);
-    let routes = proptest::collection::btree_map(
-        0u8..3,
-        (0u8..2, proptest::option::of(0u8..3), any::<bool>()),
-        0..3,
-    );
+    let routes = any_overlay_routes();
     let all = (devices, neighbours, fdb, floods, ups, routes);
     all.prop_map(|(devices, neighbours, fdb, floods, ups, routes)| {
         let mut state = KernelState::default();
@@ -145,24 +154,30 @@ fn any_overlay() -> impl Strategy<Value = KernelState> {
             state.floods.insert(FloodKey { dev, remote });
         }
         state.up = ups.into_iter().map(|n| LinkKey::on_node(dev(n))).collect();
-        for (n, (on, source, onlink)) in routes {
-            let key = RouteKey {
-                netns: Netns::Node,
-                destination: format!("10.50.{n}.0/24").parse().unwrap(),
-                metric: 100,
-            };
-            // Of the first bridge, in some states.
-            let source = source.map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)));
-            let route = Route {
-                via: underlay(1),
-                dev: dev(on),
-                source,
-                onlink,
-            };
-            state.routes.insert(key, route);
-        }
+        state.routes = routes;
         state
     })
+}
+
+/// Through either device, or to nowhere.
+fn any_overlay_routes() -> impl Strategy<Value = BTreeMap<RouteKey, Route>> {
+    let way = (proptest::option::of(0u8..3), 0u8..2, any::<bool>());
+    let way = way.prop_map(|(source, dev, onlink)| {
+        Route::Leads(Way {
+            via: underlay(1),
+            dev: ifname(&format!("pv{dev}")),
+            // Of the first bridge, in some states.
+            source: source.map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))),
+            onlink,
+        })
+    });
+    let route = prop_oneof![4 => way, 1 => Just(Route::Unreachable)];
+    let key = (0u8..3).prop_map(|n| RouteKey {
+        netns: Netns::Node,
+        destination: format!("10.50.{n}.0/24").parse().unwrap(),
+        metric: 100,
+    });
+    proptest::collection::btree_map(key, route, 0..3)
 }
 
 fn any_links() -> impl Strategy<Value = KernelState> {
@@ -208,12 +223,12 @@ fn any_links() -> impl Strategy<Value = KernelState> {
             let via = IpAddr::V4(Ipv4Addr::new(10, 0, n, via));
             state.routes.insert(
                 key,
-                Route {
+                Route::Leads(Way {
                     via,
                     dev: ifname("eth0"),
                     source: None,
                     onlink: false,
-                },
+                }),
             );
         }
         state
@@ -254,7 +269,8 @@ fn consistent(mut state: KernelState) -> KernelState {
     state.fdb.retain(|key, _| is_vxlan(&key.link()));
     state.floods.retain(|key| is_vxlan(&key.link()));
     state.routes.retain(|key, route| {
-        there.contains(&route.link(key)) && has_source(&state.addresses, key, route)
+        route.link(key).is_none_or(|link| there.contains(&link))
+            && has_source(&state.addresses, key, route)
     });
     state
 }
@@ -262,9 +278,8 @@ fn consistent(mut state: KernelState) -> KernelState {
 /// Whether the route's source is an address of its namespace.
 pub fn has_source(addresses: &BTreeSet<AddressKey>, key: &RouteKey, route: &Route) -> bool {
     let mut addresses = addresses.iter().filter(|a| a.link.netns == key.netns);
-    route
-        .source
-        .is_none_or(|source| addresses.any(|a| a.address == source))
+    let source = route.way().and_then(|way| way.source);
+    source.is_none_or(|source| addresses.any(|a| a.address == source))
 }
 
 pub fn devices(state: &KernelState) -> BTreeSet<LinkKey> {

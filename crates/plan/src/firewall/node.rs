@@ -1,11 +1,11 @@
 //! `inet pontoon`: published ports, source NAT, and what may pass between networks.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use model::Vni;
+use model::{Prefix, Vni};
 use netstate::nft::{
-    ADMIN_CHAIN, Chain, CtState, CtStatus, Expr, HookPoint, HookType, Ip6Source, NatFamily,
-    NftName, Right, Rule, Rules, Statement,
+    ADMIN_CHAIN, Chain, CtState, CtStatus, Expr, HookPoint, HookType, Ip6Source, L4proto,
+    NatFamily, NftName, Right, Rule, Rules, Statement,
 };
 
 use super::rules::{
@@ -17,16 +17,56 @@ use crate::overlay::VXLAN_PORT;
 
 pub(super) fn chains(crossing: &Crossing) -> Vec<Named> {
     let mut chains = everywhere(crossing);
+    let mut input = Vec::new();
     if !crossing.vnis.is_empty() {
-        let input = base(
+        let output = base(
             HookType::Filter,
-            HookPoint::Input,
-            priority::FILTER,
-            vec![rule([udp_to_vxlan(), goto("vxlan")])],
+            HookPoint::Output,
+            priority::RAW,
+            untracked([Expr::IpDaddr, Expr::Ip6Daddr]).into(),
         );
-        chains.extend([("input", input), ("vxlan", plain(vxlan(&crossing.vnis)))]);
+        chains.push(("raw_output", output));
+        input.push(rule([udp_to_vxlan(), goto("vxlan")]));
+        chains.push(("vxlan", plain(vxlan(crossing))));
+    }
+    if !crossing.tunnels.is_empty() {
+        input.extend(crossing.tunnels.iter().flat_map(|own| into_tunnel(*own)));
+        chains.push(("ipip", plain(ipip())));
+    }
+    if !input.is_empty() {
+        let input = base(HookType::Filter, HookPoint::Input, priority::FILTER, input);
+        chains.push(("input", input));
     }
     chains
+}
+
+/// Packets with a packet of either family inside.
+const IN_IP: [L4proto; 2] = [L4proto::Ipv4, L4proto::Ipv6];
+
+fn in_ip(inner: L4proto) -> Statement {
+    is([Expr::L4proto], Right::L4proto(inner))
+}
+
+/// What is in IP and for the address of the tunnel. Tunnels of other addresses of the node are not
+/// ours.
+fn into_tunnel(own: IpAddr) -> [Rule; 2] {
+    let daddr = match own {
+        IpAddr::V4(_) => Expr::IpDaddr,
+        IpAddr::V6(_) => Expr::Ip6Daddr,
+    };
+    IN_IP.map(|inner| {
+        let to_us = is([daddr], Right::Prefix(Prefix::host(own)));
+        rule([to_us, in_ip(inner), goto("ipip")])
+    })
+}
+
+/// Only other nodes may send.
+fn ipip() -> Vec<Rule> {
+    let from_others = |saddr, vteps| rule([is_not([saddr], set(vteps)), COUNTER, DROP]);
+    vec![
+        from_others(Expr::IpSaddr, NAMES.vteps4),
+        from_others(Expr::Ip6Saddr, NAMES.vteps6),
+    ]
 }
 
 fn everywhere(crossing: &Crossing) -> Vec<Named> {
@@ -35,7 +75,7 @@ fn everywhere(crossing: &Crossing) -> Vec<Named> {
     vec![
         (
             "raw_prerouting",
-            base(Filter, Prerouting, priority::RAW, raw_prerouting()),
+            base(Filter, Prerouting, priority::RAW, raw_prerouting(crossing)),
         ),
         ("from_bridge", plain(from_bridge(crossing))),
         (
@@ -89,19 +129,33 @@ fn everywhere(crossing: &Crossing) -> Vec<Named> {
 /// look-up, without connection tracking. No IP packet comes in by a port itself: one that does
 /// went around the bridge, as frames to the link-local multicast addresses do (IEEE 802.1D table
 /// 7-10), and so around the guard.
-fn raw_prerouting() -> Vec<Rule> {
+fn raw_prerouting(crossing: &Crossing) -> Vec<Rule> {
     let local = is([Expr::Iifname, Expr::EtherDaddr], set(NAMES.local));
     let port = Right::IfnameStart(PORT_START.to_owned());
-    vec![
+    let mut rules = vec![
         rule([local, Statement::Notrack, ACCEPT]),
         rule([is([Expr::Iifname], port), COUNTER, DROP]),
         rule([is([Expr::Iifname], set(NAMES.bridges)), goto("from_bridge")]),
-    ]
+    ];
+    if !crossing.vnis.is_empty() {
+        rules.extend(untracked([Expr::IpSaddr, Expr::Ip6Saddr]));
+    }
+    rules
+}
+
+/// What nodes send each other in VXLAN is tracked by what is inside. Outside, every flow would have
+/// an entry for each way, for a source port that says nothing.
+fn untracked(node: [Expr; 2]) -> [Rule; 2] {
+    let [v4, v6] = node;
+    [(v4, NAMES.vteps4), (v6, NAMES.vteps6)].map(|(address, vteps)| {
+        let among_nodes = is([address], set(vteps));
+        rule([udp_to_vxlan(), among_nodes, Statement::Notrack, ACCEPT])
+    })
 }
 
 /// The node's loopback addresses are for the node alone, also where `route_localnet` lets its
-/// own packets out (CVE-2020-8558). The nodes' own VXLAN ports are for nodes: what a container
-/// sends there would come from this node's address.
+/// own packets out (CVE-2020-8558). The nodes' own VXLAN ports and tunnels are for nodes: what a
+/// container sends there would come from this node's address.
 fn from_bridge(crossing: &Crossing) -> Vec<Rule> {
     let drop_loopback = |expr: Expr, loopback: Right| rule([is([expr], loopback), COUNTER, DROP]);
     let mut rules = vec![
@@ -111,28 +165,47 @@ fn from_bridge(crossing: &Crossing) -> Vec<Rule> {
         drop_loopback(Expr::Ip6Saddr, address6(Ipv6Addr::LOCALHOST)),
     ];
     if !crossing.vnis.is_empty() {
-        let to_nodes =
-            |expr: Expr, vteps| rule([udp_to_vxlan(), is([expr], set(vteps)), COUNTER, DROP]);
-        rules.push(to_nodes(Expr::IpDaddr, NAMES.vteps4));
-        rules.push(to_nodes(Expr::Ip6Daddr, NAMES.vteps6));
+        rules.extend(to_nodes(&udp_to_vxlan()));
+    }
+    if !crossing.tunnels.is_empty() {
+        rules.extend(IN_IP.iter().flat_map(|inner| to_nodes(&in_ip(*inner))));
     }
     rules
 }
 
-/// Of a network of ours, only other nodes' addresses may send (CVE-2023-28840). Other VNIs are
-/// not ours to judge, and the underlay is no less trusted for it.
-fn vxlan(vnis: &[Vni]) -> Vec<Rule> {
-    let from_others = |vni: Vni, saddr: Expr, vteps: &str| {
+fn to_nodes(what: &Statement) -> [Rule; 2] {
+    [
+        (Expr::IpDaddr, NAMES.vteps4),
+        (Expr::Ip6Daddr, NAMES.vteps6),
+    ]
+    .map(|(daddr, vteps)| rule([what.clone(), is([daddr], set(vteps)), COUNTER, DROP]))
+}
+
+/// Of a network of ours, only other nodes' addresses may send (CVE-2023-28840), and where it is
+/// stretched a node only what comes from its own MACs: here nothing has been learnt of the frame.
+/// Other VNIs are not ours to judge, and the underlay is no less trusted for it.
+fn vxlan(crossing: &Crossing) -> Vec<Rule> {
+    let only_from = |vni: Vni, source: &[Expr], known: &str| {
         let ours = is([Expr::VxlanVni], Right::Vni(vni));
-        rule([ours, is_not([saddr], set(vteps)), COUNTER, DROP])
+        rule([ours, is_not(source, set(known)), COUNTER, DROP])
     };
-    let of = |vni: &Vni| {
+    let node = |vni: &Vni| {
         [
-            from_others(*vni, Expr::IpSaddr, NAMES.vteps4),
-            from_others(*vni, Expr::Ip6Saddr, NAMES.vteps6),
+            only_from(*vni, &[Expr::IpSaddr], NAMES.vteps4),
+            only_from(*vni, &[Expr::Ip6Saddr], NAMES.vteps6),
         ]
     };
-    vnis.iter().flat_map(of).collect()
+    let mac = |vni: &Vni| {
+        let (v4, v6) = (Expr::IpSaddr, Expr::Ip6Saddr);
+        [
+            only_from(*vni, &[v4, Expr::VxlanEtherSaddr], NAMES.sources4),
+            only_from(*vni, &[v6, Expr::VxlanEtherSaddr], NAMES.sources6),
+        ]
+    };
+    let nodes = crossing.vnis.iter().flat_map(node);
+    nodes
+        .chain(crossing.stretched.iter().flat_map(mac))
+        .collect()
 }
 
 fn udp_to_vxlan() -> Statement {
@@ -205,7 +278,7 @@ fn nat_postrouting(crossing: &Crossing) -> Vec<Rule> {
             Statement::Masquerade,
         ]),
     ];
-    if crossing.routed {
+    if crossing.has_remote() {
         rules.splice(1..1, to_remote());
     }
     rules
@@ -213,7 +286,10 @@ fn nat_postrouting(crossing: &Crossing) -> Vec<Rule> {
 
 /// From a bridge to the same network's subnets on other nodes.
 fn to_remote() -> [Rule; 2] {
-    let to = |daddr: Expr, remote| rule([is([daddr, Expr::Iifname], set(remote)), ACCEPT]);
+    let to = |daddr: Expr, remote| {
+        let way = [daddr, Expr::Oifname, Expr::Iifname];
+        rule([is(way, set(remote)), ACCEPT])
+    };
     [
         to(Expr::IpDaddr, NAMES.remote4),
         to(Expr::Ip6Daddr, NAMES.remote6),
@@ -222,7 +298,10 @@ fn to_remote() -> [Rule; 2] {
 
 /// The way back.
 fn from_remote() -> [Rule; 2] {
-    let from = |saddr: Expr, remote| rule([is([saddr, Expr::Oifname], set(remote)), ACCEPT]);
+    let from = |saddr: Expr, remote| {
+        let way = [saddr, Expr::Iifname, Expr::Oifname];
+        rule([is(way, set(remote)), ACCEPT])
+    };
     [
         from(Expr::IpSaddr, NAMES.remote4),
         from(Expr::Ip6Saddr, NAMES.remote6),
@@ -259,7 +338,7 @@ fn forward(crossing: &Crossing) -> Vec<Rule> {
         rule([is([Expr::Iifname], set(NAMES.bridges)), goto("networks")]),
         rule([is([Expr::Oifname], set(NAMES.bridges)), goto("networks")]),
     ];
-    if crossing.routed {
+    if crossing.has_remote() {
         rules.splice(1..1, to_remote().into_iter().chain(from_remote()));
     }
     rules

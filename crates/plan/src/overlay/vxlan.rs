@@ -7,13 +7,13 @@
 
 use std::net::IpAddr;
 
-use model::{Family, IfName, Mac, Network, NodeId, Prefix, Vni};
+use model::{Family, IfName, Mac, Network, NodeId, OverlayPrefix, Prefix, Vni};
 use netstate::nft::{Datum, ElementKey, Item, NftFamily};
 use netstate::{
     Alias, FdbKey, KernelState, Learning, Link, LinkKey, LinkKind, NeighbourKey, Netns, Vxlan,
 };
 
-use super::{OverlayView, reachable, route};
+use super::{OverlayView, reachable, route, vtep_element};
 use crate::NetworkView;
 use crate::firewall::{NAMES, element};
 use crate::network::ipv6_sysctls;
@@ -21,9 +21,12 @@ use crate::network::ipv6_sysctls;
 /// IANA's port for VXLAN (RFC 7348 section 5).
 pub(crate) const PORT: u16 = 4789;
 
+/// What the names of our devices begin with.
+pub(crate) const DEVICE_START: &str = "pv-";
+
 /// The device of a network: `pv-` and its VNI.
 pub fn device_name(vni: Vni) -> IfName {
-    match format!("pv-{vni}").parse() {
+    match format!("{DEVICE_START}{vni}").parse() {
         Ok(name) => name,
         Err(_) => unreachable!("pv- and eight digits are an interface name"),
     }
@@ -62,10 +65,15 @@ pub(super) fn part(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> K
     state
 }
 
-fn link(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> Link {
-    let own: Vec<Prefix> = view.network.subnets.iter().map(|s| s.prefix).collect();
+pub(super) fn link(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> Link {
+    // The address that it has in its part says which part it is, also of a stretched network.
+    let part = |whole: &OverlayPrefix| {
+        let own = view.network.subnet(whole.prefix.family())?;
+        Prefix::of(own.gateway, whole.node_bits).ok()
+    };
+    let own: Vec<Prefix> = overlay.prefixes.iter().filter_map(part).collect();
     Link {
-        mac: vtep_mac(overlay, &own),
+        mac: Some(vtep_mac(overlay, &own)),
         mtu: view.mtu,
         alias: Alias {
             node,
@@ -96,15 +104,6 @@ fn vtep_mac(overlay: &OverlayView, subnets: &[Prefix]) -> Mac {
     });
     let [.., a, b, c, d] = slot.unwrap_or_default().to_be_bytes();
     Mac::ours([a, b, c, d])
-}
-
-/// Lets in what another node sends.
-fn vtep_element(remote: IpAddr) -> ElementKey {
-    let (set, datum) = match remote {
-        IpAddr::V4(v4) => (NAMES.vteps4, Datum::Ipv4Addr(v4)),
-        IpAddr::V6(v6) => (NAMES.vteps6, Datum::Ipv6Addr(v6)),
-    };
-    element(NftFamily::Inet, set, vec![Item::One(datum)])
 }
 
 /// Between the network's bridge and its device packets pass freely; from anywhere else the device

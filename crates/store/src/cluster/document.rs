@@ -15,9 +15,10 @@
 //! backend = "vxlan"
 //! mtu = "auto"
 //! internal = false
+//! stretch = false
 //! ```
 //!
-//! `node-prefix`, `backend`, `mtu` and `internal` may be left out.
+//! `node-prefix`, `backend`, `mtu`, `internal` and `stretch` may be left out.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,7 +26,7 @@ use std::ops::Range;
 
 use model::{
     Backend, Cluster, ClusterNode, Family, MtuSetting, NetworkName, NodeName, Overlay,
-    OverlayPrefix, ParseError, Prefix, Reach, Vni,
+    OverlayPrefix, ParseError, Prefix, Reach, Span, Vni,
 };
 use serde::Deserialize;
 use toml::{Spanned, Value};
@@ -102,6 +103,8 @@ struct NetworkEntry {
     mtu: Option<MtuValue>,
     #[serde(default)]
     internal: bool,
+    #[serde(default)]
+    stretch: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -192,6 +195,11 @@ fn overlay(entry: &NetworkEntry) -> Result<Overlay, FileFault> {
             Reach::Internal
         } else {
             Reach::Outside
+        },
+        span: if entry.stretch {
+            Span::Stretched
+        } else {
+            Span::Node
         },
     })
 }

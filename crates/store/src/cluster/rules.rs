@@ -5,35 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use model::{
-    Family, Network, NetworkName, NodeName, Overlay, OverlayPrefix, ParseError, Prefix, Subnet, Vni,
-};
+use model::{Family, NetworkName, NodeName, Overlay, Prefix, Vni};
 
 use super::{ClusterError, Member};
 
 /// The lowest VNI that is picked: those below are left to administrators, and to the VLAN numbers
 /// that some switches map to them.
 const PICKED_VNI_MIN: u32 = 4096;
-
-/// Whether an overlay's values fit together, wherever they come from.
-///
-/// # Errors
-/// Prefixes that no containers or node subnets can be numbered from, two of a family or in the
-/// wrong order, an MTU that IPv6 can't run on.
-pub fn check_overlay(overlay: &Overlay) -> Result<(), ParseError> {
-    let mut subnets = Vec::new();
-    for part in &overlay.prefixes {
-        OverlayPrefix::new(part.prefix, Some(part.node_bits))?;
-        subnets.push(Subnet::new(part.prefix, None)?);
-    }
-    Network::check_subnets(subnets, overlay.mtu)?;
-    match overlay.prefixes.as_slice() {
-        [first, second] if first.prefix.family() > second.prefix.family() => {
-            Err(ParseError::TwoSubnets(Family::Ipv4))
-        }
-        _ => Ok(()),
-    }
-}
 
 /// Whether a network may stand beside these.
 ///
@@ -43,7 +21,7 @@ pub fn admit_network(
     known: &BTreeMap<NetworkName, Overlay>,
     new: &Overlay,
 ) -> Result<(), ClusterError> {
-    check_overlay(new).map_err(|source| ClusterError::Overlay {
+    new.check().map_err(|source| ClusterError::Overlay {
         name: new.name.clone(),
         source,
     })?;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use model::{
-    Backend, MtuSetting, NetworkName, NodeId, NodeName, Overlay, OverlayPrefix, Prefix, Reach,
+    Backend, MtuSetting, NetworkName, NodeId, NodeName, Overlay, OverlayPrefix, Prefix, Reach, Span,
 };
 use store::cluster::{ClusterError, ClusterStore, Member, Snapshot};
 
@@ -83,6 +83,7 @@ pub fn overlay(name: &str, vni: u32, prefixes: &[(&str, u8)]) -> Overlay {
         vni: vni.try_into().unwrap(),
         mtu: MtuSetting::Auto,
         reach: Reach::Outside,
+        span: Span::Node,
     }
 }
 

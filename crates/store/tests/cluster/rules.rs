@@ -21,7 +21,7 @@ fn a_picked_vni_is_the_lowest_free_one_from_4096() {
 #[test]
 fn values_that_do_not_fit_together_are_no_overlay() {
     let dual = overlay("dual", 1, &[("10.60.0.0/16", 24), ("fd00:60::/48", 64)]);
-    assert!(rules::check_overlay(&dual).is_ok());
+    assert!(dual.check().is_ok());
     let mut turned = dual.clone();
     turned.prefixes.reverse();
     let mut twice = blue();
@@ -33,7 +33,7 @@ fn values_that_do_not_fit_together_are_no_overlay() {
     let mut narrow = dual;
     narrow.mtu = MtuSetting::Fixed(1000.try_into().unwrap());
     for wrong in [turned, twice, torn, narrow, overlay("none", 1, &[])] {
-        assert!(rules::check_overlay(&wrong).is_err(), "{wrong:?}");
+        assert!(wrong.check().is_err(), "{wrong:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use model::{Backend, NetworkName, NodeName, Reach};
+use model::{Backend, NetworkName, NodeName, Reach, Span};
 use store::cluster::{ClusterError, ClusterStore, Member, Static};
 
 use crate::contract::{NOW, QUIET, WAKE_BOUND, blue, member, texts, word};
@@ -81,6 +81,24 @@ fn read_fault(text: &str) -> (usize, String) {
         ClusterError::File { line, fault, .. } => (line, fault.to_string()),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_network_of_the_file_is_stretched_where_it_says_so() {
+    let network = |words: &str| {
+        format!("[[network]]\nname = \"blue\"\nsubnets = [\"10.50.0.0/16\"]\nvni = 4096\n{words}\n")
+    };
+    let span = |words: &str| {
+        let cluster = File::new(&network(words)).open().read().unwrap().cluster;
+        cluster.networks[&word::<NetworkName>("blue")].span
+    };
+    assert_eq!(span(""), Span::Node);
+    assert_eq!(span("stretch = false"), Span::Node);
+    assert_eq!(span("stretch = true"), Span::Stretched);
+    assert_eq!(span("backend = \"ipip\""), Span::Node);
+    let (line, fault) = read_fault(&network("backend = \"ipip\"\nstretch = true"));
+    assert_eq!(line, 2);
+    assert!(fault.contains("can't be an overlay"), "{fault}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The status page as text.
 
+use agent::AgentStatus;
 use model::{Backend, ClusterNode, NetworkKind};
 
+use super::super::audit::age;
 use super::super::table::table;
 use super::{list, seen, source};
 use crate::cluster::known::Source;
+use crate::cluster::now_secs;
 use crate::cluster::status::{ClusterStatus, OverlayState, OverlayStatus, Status, UnderlayStatus};
 
 pub fn status(status: &Status) -> String {
@@ -19,14 +22,14 @@ pub fn status(status: &Status) -> String {
     }
     page += &format!("\nNetworks\n{}", indented(&networks(&status.networks)));
     if status.networks.iter().any(is_open) {
-        page += "  packets of vxlan and routed networks cross the underlay unencrypted\n";
+        page += "  packets of vxlan, routed and ipip networks cross the underlay unencrypted\n";
     }
     page + &format!("\nWrong\n{}", indented(&wrong(&status.wrong)))
 }
 
 fn is_open(network: &OverlayStatus) -> bool {
     match network.backend {
-        Some(Backend::Vxlan | Backend::Routed) => true,
+        Some(Backend::Vxlan | Backend::Routed | Backend::Ipip) => true,
         None => false,
     }
 }
@@ -56,14 +59,26 @@ fn cluster(known: &ClusterStatus) -> String {
             }
         }
     };
-    let agent = match known.agent_runs {
-        true => "runs",
-        false => "does not run: the node stays as it is, and hears of no change",
+    let agent = match (&known.agent, known.agent_runs) {
+        (Some(agent), _) => runs(agent),
+        (None, true) => "runs, but does not answer".to_owned(),
+        (None, false) => "does not run: the node stays as it is, and hears of no change".to_owned(),
     };
     format!(
         "cluster   {address}\nknown     {}\nagent     {agent}\n",
         source(&known.source)
     )
+}
+
+fn runs(agent: &AgentStatus) -> String {
+    let since = |at: u64| age(now_secs().saturating_sub(at));
+    let AgentStatus { looks, mended, .. } = agent;
+    let started = since(agent.started_at);
+    let synced = agent.synced_at.map_or_else(
+        || "has not agreed with the cluster yet".to_owned(),
+        |at| format!("agreed with the cluster {} ago", since(at)),
+    );
+    format!("runs for {started}, {synced}; {looks} looks, mended {mended}")
 }
 
 fn peers(peers: &[ClusterNode]) -> String {

@@ -47,7 +47,7 @@ fn endpoint_twig(endpoint: &EndpointLeaf) -> Twig {
     }
 }
 
-fn node_name(node: &NodeBranch) -> String {
+pub fn node_name(node: &NodeBranch) -> String {
     match (&node.name, node.here) {
         (Some(name), true) => format!("{name} (here)"),
         (Some(name), false) => name.to_string(),
@@ -55,14 +55,14 @@ fn node_name(node: &NodeBranch) -> String {
     }
 }
 
-fn way(network: &NetworkBranch) -> String {
+pub fn way(network: &NetworkBranch) -> String {
     match network.overlay {
         Some((backend, vni)) => format!("{backend} {vni}"),
         None => String::new(),
     }
 }
 
-fn list_or_nothing<T: std::fmt::Display>(items: &[T]) -> String {
+pub fn list_or_nothing<T: std::fmt::Display>(items: &[T]) -> String {
     match items {
         [] => String::new(),
         some => list(some),

@@ -49,8 +49,10 @@ type SetRow = (
     bool,
 );
 
-const SETS: [SetRow; 16] = {
-    use DatumType::{EtherAddr, Ifname, InetProto, InetService, Ipv4Addr, Ipv6Addr, NdTarget};
+const SETS: [SetRow; 21] = {
+    use DatumType::{
+        EtherAddr, Ifname, InetProto, InetService, Ipv4Addr, Ipv6Addr, NdTarget, VxlanEtherSaddr,
+    };
     [
         (Inet, "bridges", &[Ifname], &[], false),
         (Inet, "bridged", &[Ifname, Ifname], &[], false),
@@ -60,6 +62,9 @@ const SETS: [SetRow; 16] = {
         (Inet, "prefixes6", &[Ipv6Addr], &[], true),
         (Inet, "services", &[InetService], &[], true),
         (Inet, "inside4", &[Ipv4Addr, Ifname], &[], true),
+        (Inet, "remote4", &[Ipv4Addr, Ifname, Ifname], &[], true),
+        (Inet, "sources4", &[Ipv4Addr, VxlanEtherSaddr], &[], true),
+        (Inet, "sources6", &[Ipv6Addr, VxlanEtherSaddr], &[], true),
         (Inet, "gateway6", &[Ifname], &[Ipv6Addr], false),
         (
             Inet,
@@ -98,11 +103,25 @@ const SETS: [SetRow; 16] = {
             &[],
             false,
         ),
+        (
+            Bridge,
+            "remotes4",
+            &[Ifname, EtherAddr, Ipv4Addr],
+            &[],
+            true,
+        ),
+        (
+            Bridge,
+            "remotetargets6",
+            &[Ifname, EtherAddr, NdTarget],
+            &[],
+            true,
+        ),
     ]
 };
 
 /// Every element: its set, key and data, written as nft does but for quotes and names.
-const ELEMENTS: [(NftFamily, &str, &str, &str); 24] = [
+const ELEMENTS: [(NftFamily, &str, &str, &str); 30] = [
     (Inet, "bridges", "brA", ""),
     (Inet, "bridges", "fifteen-letters", ""),
     (Inet, "bridged", "brA . brA", ""),
@@ -118,6 +137,25 @@ const ELEMENTS: [(NftFamily, &str, &str, &str); 24] = [
     (Inet, "services", "60000-65535", ""),
     (Inet, "inside4", "10.1.0.0/24 . brA", ""),
     (Inet, "inside4", "10.7.0.1 . brB", ""),
+    (Inet, "remote4", "10.8.0.0/24 . up0 . brA", ""),
+    (
+        Inet,
+        "sources4",
+        "192.0.2.2 . 02:70:0a:32:02:00-02:70:0a:32:02:ff",
+        "",
+    ),
+    (
+        Inet,
+        "sources4",
+        "192.0.2.3 . 02:70:0a:32:03:00-02:70:0a:32:03:ff",
+        "",
+    ),
+    (
+        Inet,
+        "sources6",
+        "2001:db8::2 . 02:70:0a:32:02:10-02:70:0a:32:02:1f",
+        "",
+    ),
     (Inet, "gateway6", "brA", "fd00:a::1"),
     (Inet, "ports4", "tcp . 8080", "10.1.0.2 . 80"),
     (Inet, "hostports6", "::1 . sctp . 9", "fd00:a::2 . 65535"),
@@ -132,6 +170,18 @@ const ELEMENTS: [(NftFamily, &str, &str, &str); 24] = [
         "pt0a . 02:70:0a:01:00:02 . fd00:a::2",
         "",
     ),
+    (
+        Bridge,
+        "remotes4",
+        "pv-4096 . 02:70:0a:32:02:00-02:70:0a:32:02:ff . 10.50.2.0/24",
+        "",
+    ),
+    (
+        Bridge,
+        "remotetargets6",
+        "pv-4096 . 02:70:0a:32:02:00-02:70:0a:32:02:ff . fd00:a::-fd00:a::ffff",
+        "",
+    ),
 ];
 
 fn item(datum: DatumType, text: &str) -> Item {
@@ -141,14 +191,22 @@ fn item(datum: DatumType, text: &str) -> Item {
     if text.contains('/') {
         return Item::Prefix(prefix(text));
     }
-    Item::One(match datum {
+    if let (true, Some((first, last))) = (datum != DatumType::Ifname, text.split_once('-')) {
+        return Item::Range(one(datum, first), one(datum, last));
+    }
+    Item::One(one(datum, text))
+}
+
+fn one(datum: DatumType, text: &str) -> Datum {
+    match datum {
         DatumType::Ifname => ifname(text),
         DatumType::EtherAddr => Datum::EtherAddr(text.parse().unwrap()),
         DatumType::Ipv4Addr | DatumType::Ipv6Addr => ip(text),
         DatumType::InetProto => Datum::InetProto(text.parse().unwrap()),
         DatumType::InetService => port(text.parse().unwrap()),
         DatumType::NdTarget => Datum::NdTarget(text.parse().unwrap()),
-    })
+        DatumType::VxlanEtherSaddr => Datum::VxlanEtherSaddr(text.parse().unwrap()),
+    }
 }
 
 fn items(types: &[DatumType], text: &str) -> Vec<Item> {

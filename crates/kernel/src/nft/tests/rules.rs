@@ -2,8 +2,8 @@
 
 use model::{IfName, Prefix};
 use netstate::nft::{
-    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, MatchOp, NatFamily, NftFamily,
-    Right, Statement, Verdict,
+    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, L4proto, MatchOp, NatFamily,
+    NftFamily, Right, Statement, Verdict,
 };
 
 use super::fixture::prefix;
@@ -61,7 +61,7 @@ fn dnat(family: NatFamily, key: &[Expr], map: &str) -> Statement {
 /// Rules that nft prints as they are, each on its own, in a family.
 pub fn of_family(family: NftFamily) -> Vec<Vec<Statement>> {
     match family {
-        Inet => [inet_rules(), vxlan_rules(), rules_of_both()].concat(),
+        Inet => [inet_rules(), vxlan_rules(), ipip_rules(), rules_of_both()].concat(),
         Bridge => [bridge_rules(), rules_of_both()].concat(),
     }
 }
@@ -117,7 +117,7 @@ fn inet_rules() -> Vec<Vec<Statement>> {
 
 /// Packets of VXLAN, from nodes and from others.
 fn vxlan_rules() -> Vec<Vec<Statement>> {
-    use Expr::{Ip6Saddr, IpDaddr, IpSaddr, UdpDport, VxlanVni};
+    use Expr::{Ip6Saddr, IpDaddr, IpSaddr, UdpDport, VxlanEtherSaddr, VxlanVni};
     let vni = |number: u32| Right::Vni(number.try_into().unwrap());
     let none_of = |left: Expr, set: &str| matches(&[left], MatchOp::Ne, Right::Set(set.into()));
     let port = || is(UdpDport, Right::Port(4789));
@@ -143,6 +143,59 @@ fn vxlan_rules() -> Vec<Vec<Statement>> {
             none_of(Ip6Saddr, "prefixes6"),
         ],
         vec![is(Ip6Saddr, host("::1")), is(VxlanVni, vni(7)), port()],
+        vec![
+            is(VxlanVni, vni(42)),
+            matches(
+                &[IpSaddr, VxlanEtherSaddr],
+                MatchOp::Ne,
+                Right::Set("sources4".into()),
+            ),
+            COUNTER,
+            DROP,
+        ],
+        vec![
+            is(VxlanVni, vni(42)),
+            within(&[Ip6Saddr, VxlanEtherSaddr], "sources6"),
+            ACCEPT,
+        ],
+    ]
+}
+
+/// Packets in IP, from nodes and from others.
+fn ipip_rules() -> Vec<Vec<Statement>> {
+    use Expr::{Iifname, Ip6Daddr, IpDaddr, IpSaddr, L4proto as L4, Oifname};
+    let inner = |proto| is(L4, Right::L4proto(proto));
+    vec![
+        vec![
+            is(IpDaddr, host("192.0.2.1")),
+            inner(L4proto::Ipv4),
+            goto("next"),
+        ],
+        vec![
+            is(IpDaddr, host("192.0.2.1")),
+            inner(L4proto::Ipv6),
+            goto("next"),
+        ],
+        vec![
+            is(Ip6Daddr, host("2001:db8::1")),
+            inner(L4proto::Ipv4),
+            COUNTER,
+        ],
+        vec![
+            is(Ip6Daddr, host("2001:db8::1")),
+            inner(L4proto::Ipv6),
+            DROP,
+        ],
+        vec![
+            inner(L4proto::Ipv4),
+            within(&[IpDaddr], "prefixes4"),
+            COUNTER,
+            DROP,
+        ],
+        vec![inner(L4proto::Ipv6), within(&[IpDaddr], "prefixes4"), DROP],
+        vec![inner(L4proto::Ipv4), within(&[Ip6Daddr], "prefixes6"), DROP],
+        vec![inner(L4proto::Ipv6), within(&[Ip6Daddr], "prefixes6"), DROP],
+        vec![within(&[IpSaddr, Iifname, Oifname], "remote4"), ACCEPT],
     ]
 }
 
@@ -159,6 +212,7 @@ fn bridge_rules() -> Vec<Vec<Statement>> {
         vec![is(Type, Right::EtherType(EtherType::Arp)), goto("next")],
         vec![is_not(Type, Right::EtherType(EtherType::Ip6)), DROP],
         vec![within(&[Iifname, EtherSaddr, IpSaddr], "addrs4"), ACCEPT],
+        vec![within(&[Iifname, EtherSaddr, IpSaddr], "remotes4"), ACCEPT],
         vec![
             within(&[Iifname, EtherSaddr, ArpSaddrIp], "addrs4"),
             within(&[Iifname, ArpSaddrEther, ArpSaddrIp], "addrs4"),
@@ -188,8 +242,11 @@ fn rules_of_both() -> Vec<Vec<Statement>> {
         vec![is(IpSaddr, net("10.0.0.0/12")), COUNTER],
         vec![is_not(IpSaddr, net("10.1.0.0/16")), COUNTER],
         vec![is(IpSaddr, net("0.0.0.0/0")), COUNTER],
-        vec![is(Expr::L4proto, Right::ProtoIcmpv6), ACCEPT],
-        vec![is_not(Expr::L4proto, Right::ProtoIcmpv6), ACCEPT],
+        vec![is(Expr::L4proto, Right::L4proto(L4proto::Icmpv6)), ACCEPT],
+        vec![
+            is_not(Expr::L4proto, Right::L4proto(L4proto::Icmpv6)),
+            ACCEPT,
+        ],
         vec![is_not(Expr::FragOff, Right::FragOffZero), ACCEPT],
         vec![is(Expr::FragExists, Right::Exists), COUNTER, DROP],
         vec![is(Expr::UdpDport, Right::Port(4789)), DROP],

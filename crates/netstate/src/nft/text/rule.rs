@@ -4,7 +4,7 @@ use model::Prefix;
 
 use super::concat;
 use crate::nft::{
-    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, MatchOp, NatFamily, Right,
+    CtState, CtStatus, EtherType, Expr, Icmpv6Type, Ip6Source, L4proto, MatchOp, NatFamily, Right,
     Statement, Verdict,
 };
 
@@ -81,6 +81,7 @@ fn expr(expr: Expr) -> &'static str {
         Expr::ThDport => "th dport",
         Expr::UdpDport => "udp dport",
         Expr::VxlanVni => "@th,96,24",
+        Expr::VxlanEtherSaddr => "@th,176,48",
         Expr::FragOff => "frag frag-off",
         Expr::FragExists => "exthdr frag",
         Expr::CtState => "ct state",
@@ -126,7 +127,12 @@ fn right_side(right: &Right, op: MatchOp) -> String {
             }),
         Right::CtStatus(CtStatus::Dnat) => "dnat".to_owned(),
         Right::FibLocal => "local".to_owned(),
-        Right::ProtoIcmpv6 => "ipv6-icmp".to_owned(),
+        Right::L4proto(proto) => match proto {
+            L4proto::Icmpv6 => "ipv6-icmp",
+            L4proto::Ipv4 => "ipencap",
+            L4proto::Ipv6 => "ipv6",
+        }
+        .to_owned(),
         Right::Port(port) => port.to_string(),
         Right::Vni(vni) => format!("0x{:x}", vni.number()),
         Right::FragOffZero => "0".to_owned(),

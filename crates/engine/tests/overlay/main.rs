@@ -3,192 +3,18 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
+mod ipip;
+mod lab;
+mod stretched;
 
-use engine::{AttachRequest, Engine, Mode, NetnsBefore, NetworkChoice, Settings, TakeOver};
-use model::{Backend, Cluster, ClusterNode, MtuSetting, NodeName, Overlay, OverlayPrefix, Reach};
+use std::net::SocketAddr;
+
+use engine::Mode;
+use model::Backend;
 use store::Membership;
-use testnet::{Netns, Node, Transport, wait_until};
+use testnet::{Netns, Transport};
 
-const NODES: usize = 3;
-const PORT: u16 = 80;
-const UNDERLAY_BOUND: Duration = Duration::from_secs(20);
-const V4: &[&str] = &["ipv4"];
-const V6: &[&str] = &["ipv6"];
-const BOTH: &[&str] = &["ipv4", "ipv6"];
-
-struct Lab {
-    node: Node,
-    cluster: Cluster,
-}
-
-/// The underlay addresses of node `n`.
-fn underlay(n: usize, families: &[&str]) -> Vec<IpAddr> {
-    let of = |family: &&str| match *family {
-        "ipv4" => format!("192.0.2.{n}"),
-        _ => format!("2001:db8::{n}"),
-    };
-    families.iter().map(|f| of(f).parse().unwrap()).collect()
-}
-
-fn overlay(name: &str, number: u8, backend: Backend) -> Overlay {
-    let whole = [format!("10.{number}.0.0/16"), format!("fd00:{number}::/48")];
-    Overlay {
-        name: name.parse().unwrap(),
-        prefixes: whole
-            .map(|whole| OverlayPrefix::new(whole.parse().unwrap(), None).unwrap())
-            .into(),
-        backend,
-        vni: (4000 + u32::from(number)).try_into().unwrap(),
-        mtu: MtuSetting::Auto,
-        reach: Reach::Outside,
-    }
-}
-
-/// Runs `visit` on a machine of its own, and comes back.
-fn elsewhere(visit: impl FnOnce() + Send) {
-    thread::scope(|scope| scope.spawn(visit).join()).unwrap();
-}
-
-impl Lab {
-    fn new(overlays: &[Overlay], families: &[&str]) -> Self {
-        let node = Node::new();
-        node.sh("ip netns add switch
-                 ip -n switch link add br0 type bridge
-                 ip -n switch link set br0 up");
-        let mut cluster = Cluster::default();
-        for overlay in overlays {
-            let name = overlay.name.clone();
-            cluster.networks.insert(name, overlay.clone());
-        }
-        for n in 1..=NODES {
-            node.sh(&format!(
-                "ip netns add n{n}
-                 ip -n n{n} link add up0 type veth peer name p{n} netns switch
-                 ip -n switch link set p{n} master br0 up
-                 ip -n n{n} link set lo up
-                 ip -n n{n} link set up0 up
-                 ip -n n{n} addr add 192.0.2.{n}/24 dev up0
-                 ip -n n{n} addr add 2001:db8::{n}/64 dev up0 nodad"
-            ));
-            let of = |whole: &OverlayPrefix| ipam::node_subnet(*whole, n as u128).unwrap();
-            let subnets = overlays.iter().map(|overlay| {
-                let subnets = overlay.prefixes.iter().map(of).collect();
-                (overlay.name.clone(), subnets)
-            });
-            let name: NodeName = format!("n{n}").parse().unwrap();
-            let member = ClusterNode {
-                name: name.clone(),
-                id: None,
-                underlay: underlay(n, families),
-                subnets: subnets.collect::<BTreeMap<_, _>>(),
-                seen_at: None,
-            };
-            cluster.nodes.insert(name, member);
-        }
-        let lab = Self { node, cluster };
-        lab.wait_for_the_underlay();
-        lab
-    }
-
-    /// A fresh link-local address is of no use to neighbour discovery for a second.
-    fn wait_for_the_underlay(&self) {
-        for (from, to) in (1..=NODES).flat_map(|a| (1..=NODES).map(move |b| (a, b))) {
-            let [address] = underlay(to, V6)[..] else {
-                unreachable!("one family, one address")
-            };
-            wait_until("the underlay carries IPv6", UNDERLAY_BOUND, || {
-                self.pings(&format!("n{from}"), address)
-            });
-        }
-    }
-
-    fn on<T: Send>(&self, n: usize, work: impl FnOnce(Engine) -> T + Send) -> T {
-        let engine = Engine::new(Settings {
-            state_dir: PathBuf::from(format!("/run/state-n{n}")),
-            now_secs: 1_800_000_000,
-            random: n as u64,
-            lock_wait: Duration::from_secs(10),
-            announce: |_| {},
-        });
-        Netns::named(&format!("n{n}")).run(|| work(engine))
-    }
-
-    fn adopt(&self, n: usize) {
-        let membership = Membership {
-            me: format!("n{n}").parse().unwrap(),
-            cluster: self.cluster.clone(),
-        };
-        let change = self.on(n, |engine| engine.adopt(&membership, Mode::Apply).unwrap());
-        let outcome = change.outcome;
-        assert!(outcome.refused.is_empty(), "{outcome:?}");
-        assert!(outcome.stranded.is_empty(), "{outcome:?}");
-    }
-
-    fn adopt_all(&self) {
-        (1..=NODES).for_each(|n| self.adopt(n));
-    }
-
-    /// Attaches a new namespace on node `n`; its addresses.
-    fn attach(&self, n: usize, network: &str, name: &str) -> Vec<IpAddr> {
-        let request = AttachRequest {
-            network: NetworkChoice::Existing(network.parse().unwrap()),
-            target: name.parse().unwrap(),
-            cni: None,
-            before: NetnsBefore::Create,
-            name: None,
-            addresses: Vec::new(),
-            mac: None,
-            ifname: None,
-            publish: Vec::new(),
-        };
-        let change = self.on(n, |engine| engine.attach(&request, Mode::Apply).unwrap());
-        change.outcome.endpoint.addresses
-    }
-
-    fn reconcile(&self, n: usize, mode: Mode) -> Vec<String> {
-        let change = self.on(n, |engine| engine.reconcile(TakeOver::No, mode).unwrap());
-        change.plan.lines()
-    }
-
-    fn assert_settled(&self) {
-        for n in 1..=NODES {
-            assert_eq!(self.reconcile(n, Mode::DryRun), [""; 0], "node {n}");
-        }
-    }
-
-    fn pings(&self, from: &str, to: IpAddr) -> bool {
-        let line = format!("ip netns exec {from} ping -n -c 1 -W 1 {to}");
-        self.node.try_sh(&line).success()
-    }
-}
-
-/// Every container reaches every other, with its own address; nodes reach them too.
-fn assert_one_network(lab: &Lab) {
-    lab.adopt_all();
-    let containers: Vec<(String, Vec<IpAddr>)> = (1..=NODES)
-        .map(|n| (format!("c{n}"), lab.attach(n, "web", &format!("c{n}"))))
-        .collect();
-    for (to, addresses) in &containers {
-        for address in addresses {
-            let at = SocketAddr::new(*address, PORT);
-            let _server = Netns::named(to).serve(Transport::Tcp, at);
-            for (from, own) in containers.iter().filter(|(from, _)| from != to) {
-                let seen = Netns::named(from).ask(Transport::Tcp, at);
-                let seen = seen.unwrap_or_else(|e| panic!("{from} to {address}: {e}"));
-                assert!(own.contains(&seen.ip()), "{from} to {at} is seen as {seen}");
-            }
-            for n in 1..=NODES {
-                assert!(lab.pings(&format!("n{n}"), *address), "n{n} to {address}");
-            }
-        }
-    }
-    lab.assert_settled();
-}
+use lab::{BOTH, Lab, NODES, V4, V6, assert_one_network, elsewhere, overlay};
 
 #[test]
 fn three_nodes_are_one_network_over_vxlan() {
@@ -319,6 +145,51 @@ fn a_network_that_the_cluster_drops_goes_when_nobody_is_on_it() {
 }
 
 #[test]
+fn what_no_node_has_is_unreachable() {
+    for backend in [Backend::Vxlan, Backend::Routed] {
+        elsewhere(move || {
+            let lab = Lab::new(&[overlay("web", 50, backend)], BOTH);
+            // Whatever left by the default route would end here.
+            lab.node.sh("ip -n switch addr add 192.0.2.200/24 dev br0
+                         ip -n switch addr add 2001:db8::200/64 dev br0 nodad
+                         ip -n n1 route add default via 192.0.2.200
+                         ip -n n1 -6 route add default via 2001:db8::200");
+            lab.adopt_all();
+            lab.attach(1, "web", "c1");
+            let wire = Netns::named("switch").sniff("p1");
+            for (from, address) in [
+                ("c1", "10.50.77.7"),
+                ("n1", "10.50.77.7"),
+                ("c1", "fd00:50:0:77::7"),
+                ("n1", "fd00:50:0:77::7"),
+            ] {
+                let line = format!("ip netns exec {from} ping -n -c 1 -W 1 {address}");
+                let said = lab.node.try_sh(&line);
+                assert!(!said.success(), "{backend}: {from} to {address}");
+            }
+            // The sender is told, by its own node.
+            let said = lab
+                .node
+                .try_sh("ip netns exec c1 ping -n -c 1 -W 1 10.50.77.7");
+            assert!(said.stdout.contains("Unreachable"), "{backend}: {said}");
+            assert!(lab.pings("n1", "192.0.2.200".parse().unwrap()));
+            let to_switch = |frame: &[u8]| {
+                let ip = testnet::Seen::ip_of(frame);
+                ip.is_some_and(|ip| ip.destination.ip().to_string() == "192.0.2.200")
+            };
+            let leaked = wire.until(to_switch);
+            let leaked = leaked
+                .iter()
+                .filter_map(|frame| testnet::Seen::ip_of(frame));
+            let leaked: Vec<_> = leaked.map(|ip| ip.destination.ip()).collect();
+            let ours = |to: &std::net::IpAddr| to.to_string().contains("50.77");
+            assert!(!leaked.iter().any(ours), "{backend}: {leaked:?}");
+            lab.assert_settled();
+        });
+    }
+}
+
+#[test]
 fn what_is_deleted_comes_back() {
     let lab = Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4);
     lab.adopt_all();
@@ -331,6 +202,8 @@ fn what_is_deleted_comes_back() {
         "bridge fdb del 02:70:00:00:00:02 dev pv-4050",
         "bridge fdb replace 02:70:00:00:00:02 dev pv-4050 dst 192.0.2.3 self permanent",
         "ip route del 10.50.2.0/24",
+        "ip route del 10.50.0.0/16",
+        "ip -6 route del fd00:50::/48",
         "nft flush ruleset",
     ] {
         lab.node.sh(&format!("ip netns exec n1 {breakage}"));

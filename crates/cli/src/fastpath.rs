@@ -1,0 +1,162 @@
+//! `pontoon fastpath`: on and off for networks, and what it carries. Works from the node's records.
+
+mod print;
+
+use std::process::ExitCode;
+
+use ::fastpath::{Ensured, FastPath, FastPathError, Port, Status, is_built};
+use anyhow::Result;
+use clap::Subcommand;
+use engine::{Engine, EngineError, ErrorClass, NetworkStatus, Settings};
+use model::{NetworkId, NetworkName};
+use serde::Serialize;
+use store::NodeLock;
+
+use crate::exit::FOUND;
+use crate::print::Out;
+
+const ON_EXAMPLES: &str = "\
+Examples:
+  pontoon fastpath on
+  pontoon fastpath on web blue
+
+It lasts until 'off' or the next start of the machine.";
+
+#[derive(Debug, Subcommand)]
+pub enum FastPathCommand {
+    /// Show what is carried fast, on which ports, and what was not and why
+    Status,
+    /// Turn it on for networks: traffic between their endpoints on this node gets faster
+    ///
+    /// Puts BPF programs on the endpoints' ports. Also run it after an upgrade, and after
+    /// endpoints came or queues on their ports changed: what is right already stays.
+    #[command(after_help = ON_EXAMPLES)]
+    On {
+        /// Which networks; all without
+        networks: Vec<NetworkName>,
+    },
+    /// Turn it off: traffic goes on by the kernel's way
+    Off {
+        /// Which networks; all without, and nothing is left of it
+        networks: Vec<NetworkName>,
+    },
+}
+
+/// What `status` answers.
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// Whether this pontoon has the programs.
+    built: bool,
+    /// The networks that it is on for.
+    networks: Vec<NetworkName>,
+    #[serde(flatten)]
+    loaded: Option<Status>,
+}
+
+pub fn run(
+    command: &FastPathCommand,
+    engine: &Engine,
+    settings: &Settings,
+    out: Out,
+) -> Result<ExitCode> {
+    let all = engine.networks()?;
+    let fastpath = FastPath::of(engine.node_id()?);
+    match command {
+        FastPathCommand::Status => {}
+        FastPathCommand::On { networks } => {
+            if !is_built() {
+                return Err(FastPathError::NotBuilt.into());
+            }
+            let chosen = choose(&all, networks)?;
+            let _lock = NodeLock::acquire(&settings.state_dir, settings.lock_wait)?;
+            fastpath.turn_on(&chosen, settings.random)?;
+            // Again under the lock: endpoints may have come and gone.
+            let ensured = fastpath.ensure(&ports(&engine.networks()?))?;
+            return turned_on(&ensured, out);
+        }
+        FastPathCommand::Off { networks } => {
+            let _lock = NodeLock::acquire(&settings.state_dir, settings.lock_wait)?;
+            if networks.is_empty() {
+                fastpath.turn_off(None)?;
+            }
+            for network in choose_named(&all, networks)? {
+                fastpath.turn_off(Some(network))?;
+            }
+        }
+    }
+    let answer = answer(&fastpath, &all)?;
+    out.show(&answer, print::status)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn turned_on(ensured: &Ensured, out: Out) -> Result<ExitCode> {
+    out.show(ensured, print::ensured)?;
+    Ok(if ensured.hindered.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FOUND)
+    })
+}
+
+fn answer(fastpath: &FastPath, all: &[NetworkStatus]) -> Result<Answer> {
+    let on = fastpath.networks()?;
+    let networks = all.iter().filter(|n| on.contains(&n.network.id));
+    Ok(Answer {
+        built: is_built(),
+        networks: networks.map(|n| n.network.name.clone()).collect(),
+        loaded: fastpath.status(&ports(all))?,
+    })
+}
+
+fn choose(all: &[NetworkStatus], named: &[NetworkName]) -> Result<Vec<NetworkId>, EngineError> {
+    if named.is_empty() {
+        return Ok(all.iter().map(|n| n.network.id).collect());
+    }
+    choose_named(all, named)
+}
+
+fn choose_named(
+    all: &[NetworkStatus],
+    named: &[NetworkName],
+) -> Result<Vec<NetworkId>, EngineError> {
+    let id = |name: &NetworkName| {
+        let found = all.iter().find(|n| n.network.name == *name);
+        let missing = || EngineError::NetworkMissing(name.clone());
+        found.map(|n| n.network.id).ok_or_else(missing)
+    };
+    named.iter().map(id).collect()
+}
+
+/// The ports of all endpoints.
+fn ports(all: &[NetworkStatus]) -> Vec<Port> {
+    all.iter()
+        .flat_map(|status| status.endpoints.iter().map(move |e| (status, e)))
+        .map(|(status, endpoint)| Port {
+            network: status.network.id,
+            name: endpoint.port.clone(),
+            bridge: status.network.bridge.clone(),
+            mtu: status.mtu_now,
+            mac: endpoint.mac,
+            addresses: endpoint.addresses.clone(),
+        })
+        .collect()
+}
+
+/// The class of a fast path's error, for the exit code.
+pub fn class(error: &FastPathError) -> ErrorClass {
+    match error {
+        FastPathError::NotBuilt => ErrorClass::Other,
+        error if error.is_permission() => ErrorClass::Permission,
+        FastPathError::Mount { .. }
+        | FastPathError::MakeDir { .. }
+        | FastPathError::ReadDir { .. }
+        | FastPathError::Remove { .. }
+        | FastPathError::Load(_)
+        | FastPathError::NoProgram(_)
+        | FastPathError::Program { .. }
+        | FastPathError::Pin { .. }
+        | FastPathError::Map { .. }
+        | FastPathError::Attach { .. }
+        | FastPathError::Look { .. } => ErrorClass::Kernel,
+    }
+}

@@ -1,0 +1,102 @@
+//! Containers: `pontoon run` and its companions, each as a few calls of the sandbox and the
+//! engine. The order of a start is theirs: attach, then run.
+
+pub mod args;
+pub mod error;
+mod heal;
+mod life;
+mod print;
+mod start;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+use engine::Engine;
+use model::EndpointName;
+use sandbox::SandboxError;
+use sandbox::container::State;
+
+use args::{Created, ExecArgs, Logs, Ps, Rm, Run, Stats, Stop};
+pub use heal::heal;
+
+use crate::args::Common;
+use crate::exit;
+use crate::print::Out;
+
+/// As a shell counts what is not the command's own fault.
+const OWN_FAULT: u8 = 125;
+
+#[derive(Debug, Subcommand)]
+pub enum ContainerCommand {
+    /// Run a command as a container on a network
+    ///
+    /// It gets process, user, IPC, network, UTS and mount namespaces of its own, a cgroup with the
+    /// limits given, and an endpoint, before it starts.
+    #[command(after_help = args::RUN_EXAMPLES)]
+    Run(Box<Run>),
+    /// List containers
+    Ps(Ps),
+    /// Run another command in a container
+    Exec(ExecArgs),
+    /// Show what a detached container has written
+    Logs(Logs),
+    /// End containers: SIGTERM, and after a time SIGKILL
+    Stop(Stop),
+    /// Forget containers that have ended
+    Rm(Rm),
+    /// Show what containers use: CPU, memory, disk, network
+    Stats(Stats),
+    #[command(hide = true)]
+    ContainerCreated(Created),
+    #[command(hide = true)]
+    ContainerEnded { name: EndpointName },
+}
+
+pub fn run(
+    command: ContainerCommand,
+    engine: &Engine,
+    common: &Common,
+    out: Out,
+) -> Result<ExitCode> {
+    match command {
+        ContainerCommand::Run(args) => {
+            let detached = args.detach;
+            let outcome = start::run(*args, engine, common, out);
+            return if detached {
+                outcome
+            } else {
+                Ok(own_fault(outcome, out))
+            };
+        }
+        ContainerCommand::Exec(args) => return Ok(own_fault(exec(&args, engine), out)),
+        ContainerCommand::Ps(args) => life::ps(&args, engine, out)?,
+        ContainerCommand::Logs(args) => life::logs(&args, engine)?,
+        ContainerCommand::Stop(args) => life::stop(&args, engine)?,
+        ContainerCommand::Rm(args) => life::rm(&args, engine)?,
+        ContainerCommand::Stats(args) => life::stats(&args, engine, out)?,
+        ContainerCommand::ContainerCreated(args) => heal::created(args, engine)?,
+        ContainerCommand::ContainerEnded { name } => heal::ended(&name, engine)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the exit code is a command's, one of the table would be taken for its.
+fn own_fault(outcome: Result<ExitCode>, out: Out) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        exit::report(&error, out.json);
+        ExitCode::from(OWN_FAULT)
+    })
+}
+
+fn exec(args: &ExecArgs, engine: &Engine) -> Result<ExitCode> {
+    let known = heal::place(engine)?.find(&args.name)?;
+    if known.state != State::Running {
+        return Err(SandboxError::NotRunning(args.name.clone()).into());
+    }
+    let mut words = vec![if args.tty { "tty" } else { "no-tty" }.to_owned()];
+    words.extend(args.env.iter().cloned());
+    words.push("--".to_owned());
+    words.extend(args.command.iter().cloned());
+    start::become_supervisor(&known.home, &["exec"], &words)
+}

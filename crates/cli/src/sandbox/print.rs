@@ -1,0 +1,124 @@
+//! Containers as text.
+
+use sandbox::container::{Ending, State};
+
+use super::life::{Listed, Used};
+use crate::print::table;
+
+pub fn listed(listed: &[Listed]) -> String {
+    let rows: Vec<Vec<String>> = listed
+        .iter()
+        .map(|one| {
+            vec![
+                one.name.to_string(),
+                one.network.to_string(),
+                or_dash(&one.addresses.join(", ")),
+                state(one.state),
+                one.pid
+                    .map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+                printable(&one.command.join(" ")),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return "no containers; 'pontoon run NETWORK -- CMD' runs one\n".to_owned();
+    }
+    table(
+        &["NAME", "NETWORK", "ADDRESS", "STATE", "PID", "COMMAND"],
+        &rows,
+    )
+}
+
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-" } else { text }.to_owned()
+}
+
+/// A command is somebody's: it moves no terminal's cursor, and takes one line.
+fn printable(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { '?' } else { c };
+    text.chars().take(60).map(plain).collect()
+}
+
+fn state(state: State) -> String {
+    match state {
+        State::Creating => "creating".to_owned(),
+        State::Running => "running".to_owned(),
+        State::Abandoned => "abandoned".to_owned(),
+        State::Ended(end) => match end.why {
+            Ending::Exited => format!("exited ({})", end.code),
+            Ending::OutOfMemory => format!("out of memory ({})", end.code),
+            Ending::NotStarted => "not started".to_owned(),
+            Ending::Lost => "lost: its supervisor was killed".to_owned(),
+        },
+    }
+}
+
+pub fn used(used: &[Used]) -> String {
+    let rows: Vec<Vec<String>> = used
+        .iter()
+        .map(|one| {
+            let limit = one
+                .memory_limit
+                .map(|limit| format!(" / {}", size(Some(limit))));
+            vec![
+                one.name.to_string(),
+                one.cpu_percent
+                    .map_or_else(|| "-".to_owned(), |percent| format!("{percent}%")),
+                format!("{}{}", size(one.usage.memory), limit.unwrap_or_default()),
+                one.usage
+                    .pids
+                    .map_or_else(|| "-".to_owned(), |pids| pids.to_string()),
+                format!(
+                    "{} / {}",
+                    size(one.usage.io_read),
+                    size(one.usage.io_written)
+                ),
+                format!("{} / {}", size(one.net_received), size(one.net_sent)),
+            ]
+        })
+        .collect();
+    table(
+        &[
+            "NAME",
+            "CPU",
+            "MEMORY",
+            "PIDS",
+            "DISK READ / WRITTEN",
+            "NET IN / OUT",
+        ],
+        &rows,
+    )
+}
+
+fn size(bytes: Option<u64>) -> String {
+    let Some(bytes) = bytes else {
+        return "-".to_owned();
+    };
+    let units = [("G", 30), ("M", 20), ("K", 10)];
+    let unit = units.iter().find(|(_, shift)| bytes >> shift > 0);
+    match unit {
+        Some((name, shift)) => {
+            let tenths = bytes.saturating_mul(10) >> shift;
+            format!("{}.{}{name}", tenths / 10, tenths % 10)
+        }
+        None => bytes.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_one_digit_behind_the_point() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1536, "1.5K"),
+            (268_435_456, "256.0M"),
+        ] {
+            assert_eq!(size(Some(bytes)), text);
+        }
+        assert_eq!(size(None), "-");
+    }
+}

@@ -1,0 +1,149 @@
+//! Each limit, by hitting it.
+
+use std::time::{Duration, Instant};
+
+use crate::ground::Ground;
+
+/// Whether this machine has the disk that rates are kept for.
+fn disk_of(ground: &Ground, dir: &str) -> bool {
+    let number = ground.sh(&format!("stat -c %d {dir}"));
+    let number: u64 = number.trim().parse().unwrap();
+    number >> 8 != 0
+}
+
+#[test]
+fn beyond_its_memory_a_command_is_killed_and_that_is_said() {
+    let ground = Ground::new();
+    let begun = Instant::now();
+    let out = ground.try_words(&[
+        "run",
+        "web",
+        "--name",
+        "fat",
+        "--memory",
+        "32M",
+        "--",
+        "tail",
+        "/dev/zero",
+    ]);
+    assert_eq!(out.code, 137, "{out}");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert_eq!(ground.state("fat"), "out-of-memory");
+    assert!(ground.pontoon("ps --all").contains("out of memory (137)"));
+    // What fits is not killed.
+    ground.run(
+        "--rm --memory 32M",
+        "head -c 8M /dev/zero | tail -c 8M | wc -c",
+    );
+    ground.pontoon("rm fat");
+    ground.assert_gone();
+}
+
+#[test]
+fn cpu_time_is_a_share() {
+    let ground = Ground::new();
+    let script = "timeout 3 sh -c 'while :; do :; done'; cat /proc/uptime >/dev/null; times";
+    let out = ground.run("--rm --cpus 0.25", script);
+    // "children's user and system time" is the second line of times(1): 0m0.752s 0m0.000s.
+    let spent: f64 = out
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .map(seconds)
+        .sum();
+    assert!(
+        (0.05..=1.1).contains(&spent),
+        "{spent} s of 3 at a quarter: {out}"
+    );
+}
+
+fn seconds(text: &str) -> f64 {
+    let (minutes, seconds) = text.trim_end_matches('s').split_once('m').unwrap();
+    minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+}
+
+#[test]
+fn commands_run_on_the_cpus_they_are_given() {
+    let ground = Ground::new();
+    let seen = ground.run(
+        "--rm --cpuset 1",
+        "grep Cpus_allowed_list /proc/self/status",
+    );
+    assert_eq!(seen.split_whitespace().last(), Some("1"), "{seen}");
+    let refused = ground.try_run("--rm --cpuset 4000", "true");
+    assert!(
+        refused.code == 125 && refused.stderr.contains("--cpuset"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn there_are_no_more_processes_than_allowed() {
+    let ground = Ground::new();
+    let script = "for n in 1 2 3 4 5 6 7 8 9; do sleep 5 & done; echo all";
+    let out = ground.try_run("--rm --pids 5", script);
+    assert!(
+        out.stderr.contains("fork") && !out.stdout.contains("all"),
+        "{out}"
+    );
+    let within = ground.run(
+        "--rm --pids 12",
+        "for n in 1 2 3 4 5; do sleep 0.1 & done; wait; echo all",
+    );
+    assert_eq!(within, "all\n");
+}
+
+#[test]
+fn reads_and_writes_are_as_fast_as_allowed() {
+    let ground = Ground::new();
+    let disk = ground.disk().to_owned();
+    assert!(
+        disk_of(&ground, &disk),
+        "/var/tmp is on no disk: this test needs it to be"
+    );
+    ground.sh(&format!(
+        "dd if=/dev/zero of={disk}/file bs=64k count=48 oflag=direct; chmod 666 {disk}/file"
+    ));
+    let mount = format!("--rm --mount {disk}:/data");
+    let read = "dd if=/data/file of=/dev/null bs=64k iflag=direct 2>&1";
+    let write = "dd if=/dev/zero of=/data/file bs=64k count=48 oflag=direct conv=notrunc 2>&1";
+    for (option, script) in [("--io-read 1M", read), ("--io-write 1M", write)] {
+        let free = timed(|| ground.run(&mount, script));
+        let limited = timed(|| ground.run(&format!("{mount} {option}"), script));
+        // 3 MiB at 1 MiB/s, of which a burst passes at once.
+        let least = Duration::from_millis(1800);
+        assert!(limited > least, "{option}: {limited:?}, {free:?} without");
+        assert!(limited > free, "{option}: {limited:?}, {free:?} without");
+    }
+}
+
+fn timed(act: impl FnOnce() -> String) -> Duration {
+    let begun = Instant::now();
+    act();
+    begun.elapsed()
+}
+
+#[test]
+fn what_can_not_be_enforced_is_refused_by_name_before_anything_is_made() {
+    let ground = Ground::new();
+    for option in [
+        "--net-prio 3",
+        "--net-class 7",
+        "--net-rate 1mbit",
+        "--io-read 1M --io-device /dev/null",
+    ] {
+        let refused = ground.try_run(&format!("-d --name no {option}"), "true");
+        assert_ne!(refused.code, 0, "{option}");
+        let name = option.split(' ').next().unwrap();
+        assert!(refused.stderr.contains(name), "{option}: {refused}");
+        assert!(ground.listed("no").is_none());
+    }
+    let most = ground.try_run("--rm --best-effort --net-prio 3 --memory 32M", "echo ran");
+    assert!(
+        most.stdout == "ran\n" && most.stderr.contains("left out: "),
+        "{most}"
+    );
+    ground.sh("umount /sys/fs/cgroup/pids 2>/dev/null || true");
+    ground.assert_gone();
+}

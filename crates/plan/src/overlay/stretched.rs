@@ -1,0 +1,135 @@
+//! A network stretched over all nodes: one Ethernet, the VXLAN device being a port of each node's
+//! bridge.
+//!
+//! The whole prefix is on-link for every endpoint; its addresses are still of its node's part, and
+//! its default route is its own node. The cluster knows no endpoints, so that where a MAC is must
+//! be learnt: the bridge learns by which port, the device from which node (`learning`), as any
+//! switch, and what nobody has answered yet is copied to every node (head-end replication, the
+//! FDB entries of the all-zero MAC). What is known beforehand is permanent: the nodes' own MACs.
+//!
+//! Learning must not let a node, or whoever speaks as one, take what is another's. The MAC of an
+//! endpoint is made from its IPv4 address (`model::Mac::for_address`; another is refused when it
+//! attaches), and so all of a node's lie in one range. Two checks bind a node to its part:
+//!
+//! - `inet pontoon vxlan`, on the outer packet and so before anything is learnt: the MAC that the
+//!   frame inside comes from is of the sending node's range.
+//! - `bridge pontoon remote`, on the frame: the addresses that it claims (IPv4, ARP, IPv6,
+//!   neighbour discovery) are of the part that its MAC is of, and it says nothing of routers.
+
+use std::net::IpAddr;
+
+use model::{Family, Mac, NodeId, Prefix, Subnet};
+use netstate::nft::{Datum, ElementKey, Item, NftFamily};
+use netstate::{FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, Netns};
+
+use super::{OverlayView, Peer, vtep_element, vxlan};
+use crate::NetworkView;
+use crate::firewall::{NAMES, element};
+use crate::network::ipv6_off;
+
+pub(super) fn part(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> KernelState {
+    let device = vxlan::device_name(overlay.vni);
+    let key = LinkKey::on_node(device.clone());
+    let mut state = KernelState::default();
+    state.links.insert(key.clone(), link(node, view, overlay));
+    state.up.insert(key);
+    // It is a port.
+    state.sysctls.extend(ipv6_off(&Netns::Node, &device));
+    for peer in &overlay.peers {
+        let Some(remote) = peer.address(Family::of(overlay.local)) else {
+            continue;
+        };
+        let dev = device.clone();
+        state.floods.insert(FloodKey { dev, remote });
+        if let Some(mac) = bridge_mac(peer) {
+            let dev = device.clone();
+            state.fdb.insert(FdbKey { dev, mac }, remote);
+        }
+        let trusted = trusted(view, overlay, peer, remote);
+        state
+            .elements
+            .extend(trusted.into_iter().map(|element| (element, Vec::new())));
+    }
+    state
+}
+
+fn link(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> Link {
+    let mut link = vxlan::link(node, view, overlay);
+    if let LinkKind::Vxlan(vxlan) = &mut link.kind {
+        vxlan.learning = Learning::FromPackets;
+        vxlan.master = Some(view.network.bridge.clone());
+    }
+    link
+}
+
+/// Of the peer's own end of the network, by the address that every node has in its part.
+fn bridge_mac(peer: &Peer) -> Option<Mac> {
+    let own = Subnet::new(*peer.subnets.first()?, None).ok()?;
+    Some(Mac::for_address(own.gateway))
+}
+
+/// What the firewall takes from a peer.
+fn trusted(
+    view: &NetworkView,
+    overlay: &OverlayView,
+    peer: &Peer,
+    remote: IpAddr,
+) -> Vec<ElementKey> {
+    let mut trusted = vec![vtep_element(remote)];
+    let mut macs = peer.subnets.iter().copied().filter_map(Mac::range_for);
+    let Some((first, last)) = macs.next() else {
+        return trusted;
+    };
+    trusted.push(source_element(remote, first, last));
+    let device = vxlan::device_name(overlay.vni);
+    let claim = |set: &str, address: Item| {
+        let device = Item::One(Datum::Ifname(device.clone()));
+        let macs = Item::Range(Datum::EtherAddr(first), Datum::EtherAddr(last));
+        element(NftFamily::Bridge, set, vec![device, macs, address])
+    };
+    let families = peer.subnets.iter().copied();
+    let known = families.filter(|subnet| view.network.subnet(subnet.family()).is_some());
+    for subnet in known {
+        match subnet.family() {
+            Family::Ipv4 => trusted.push(claim(NAMES.remotes4, Item::Prefix(subnet))),
+            Family::Ipv6 => {
+                let link_local = common(first.link_local().into(), last.link_local().into());
+                for prefix in [subnet, link_local] {
+                    trusted.push(claim(NAMES.remotes6, Item::Prefix(prefix)));
+                    let targets = targets(prefix);
+                    trusted.extend(targets.map(|t| claim(NAMES.remote_targets6, t)));
+                }
+            }
+        }
+    }
+    trusted
+}
+
+/// The MACs that frames from a node come from.
+fn source_element(remote: IpAddr, first: Mac, last: Mac) -> ElementKey {
+    let set = match remote {
+        IpAddr::V4(_) => NAMES.sources4,
+        IpAddr::V6(_) => NAMES.sources6,
+    };
+    let macs = Item::Range(Datum::VxlanEtherSaddr(first), Datum::VxlanEtherSaddr(last));
+    let key = vec![Item::One(Datum::address(remote)), macs];
+    element(NftFamily::Inet, set, key)
+}
+
+/// The longest prefix that has both.
+fn common(first: IpAddr, last: IpAddr) -> Prefix {
+    let family = Family::of(first);
+    let lens = (0..=family.bits()).rev();
+    let mut prefixes = lens.filter_map(|len| Prefix::of(first, len).ok());
+    let both = prefixes.find(|prefix| prefix.contains(last));
+    both.unwrap_or(Prefix::any(family))
+}
+
+fn targets(prefix: Prefix) -> Option<Item> {
+    match (prefix.address(), prefix.last()) {
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            Some(Item::Range(Datum::NdTarget(first), Datum::NdTarget(last)))
+        }
+        _ => None,
+    }
+}
