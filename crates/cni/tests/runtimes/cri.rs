@@ -14,6 +14,7 @@ use crate::pen::DIR;
 use crate::proto::{Message, field, text_field};
 
 const READY_BOUND: Duration = Duration::from_secs(10);
+const STOP_BOUND: Duration = Duration::from_secs(20);
 const EXEC_SECS: u64 = 5;
 /// A gRPC frame opens with a flag and the length of what follows.
 const FRAME_HEADER: usize = 5;
@@ -94,9 +95,13 @@ impl<'a> Cri<'a> {
     }
 
     pub fn remove_pod(&self, pod: &Pod) {
-        for call in ["StopPodSandbox", "RemovePodSandbox"] {
-            self.call(call, &Message::new().text(1, &pod.id));
-        }
+        let request = Message::new().text(1, &pod.id);
+        // Asked again until it is done, as the kubelet does: containerd fails to stop a sandbox
+        // whose death it is just hearing of.
+        wait_until("the pod stops", STOP_BOUND, || {
+            self.ask("StopPodSandbox", &request).is_ok()
+        });
+        self.call("RemovePodSandbox", &request);
     }
 
     /// The pid of the process that holds the pod's namespaces, inside the pen.
@@ -106,6 +111,12 @@ impl<'a> Cri<'a> {
     }
 
     fn call(&self, method: &str, request: &Message) -> Vec<u8> {
+        self.ask(method, request)
+            .unwrap_or_else(|headers| panic!("{method}: {headers}{}", self.containerd.log()))
+    }
+
+    /// The answer, or the headers of a refusal.
+    fn ask(&self, method: &str, request: &Message) -> Result<Vec<u8>, String> {
         let (sent, received) = (format!("{DIR}/request"), format!("{DIR}/response"));
         let length = u32::try_from(request.as_bytes().len()).expect("requests are short");
         let frame = [&[0], &length.to_be_bytes()[..], request.as_bytes()].concat();
@@ -119,10 +130,11 @@ impl<'a> Cri<'a> {
         curl.extend(["--data-binary", &body, "--output", &received, &url]);
         let _ = fs::remove_file(&received);
         let headers = self.containerd.pen().run(&curl).expect_success(method);
-        let succeeded = headers.lines().any(|line| line == "grpc-status: 0");
-        assert!(succeeded, "{method}: {headers}{}", self.containerd.log());
+        if !headers.lines().any(|line| line == "grpc-status: 0") {
+            return Err(headers);
+        }
         let answer = fs::read(&received).expect("curl has written it");
-        answer.get(FRAME_HEADER..).unwrap_or_default().to_vec()
+        Ok(answer.get(FRAME_HEADER..).unwrap_or_default().to_vec())
     }
 }
 
