@@ -23,6 +23,7 @@ pub use pontoon::{Pontoon, Records};
 
 pub const PONTOON: &str = "pontoon";
 pub const PLUGIN: &str = "pontoon-cni";
+pub const FAST: &str = "pontoon, fast path";
 pub const CNI: &str = "CNI bridge+portmap";
 pub const NETAVARK: &str = "netavark";
 pub const COMMANDS: &str = "ip commands, no NAT";

@@ -8,10 +8,11 @@ use std::rc::Rc;
 
 use anyhow::{Context, Error, Result};
 
+use crate::cable::Cable;
 use crate::contender::{Chain, Cni, Contender, Netavark, Records, Setup};
 use crate::machine::Machine;
 use crate::scratch::Scratch;
-use crate::tools::{self, Found};
+use crate::tools::{self, Docker, Found};
 
 /// The network on every site of Pontoon's.
 pub const NETWORK: &str = "bench";
@@ -19,10 +20,19 @@ const SUBNET: &str = "10.90.0.0/16";
 
 pub struct Ground<'a> {
     pontoon: Found<PathBuf>,
+    /// Where Docker is unpacked.
+    docker: Option<PathBuf>,
     scratch: &'a Scratch,
     /// Kept to the section's end: the kernel takes namespaces apart in the background, which is
     /// not to happen while something is measured.
     machines: RefCell<Vec<Rc<Machine>>>,
+}
+
+/// Two machines and the underlay between them.
+pub struct Pair {
+    pub left: Rc<Machine>,
+    pub right: Rc<Machine>,
+    pub cable: Cable,
 }
 
 /// A machine and the tool used on it.
@@ -33,9 +43,10 @@ pub struct Site<T> {
 }
 
 impl<'a> Ground<'a> {
-    pub fn new(pontoon: Found<PathBuf>, scratch: &'a Scratch) -> Self {
+    pub fn new(pontoon: Found<PathBuf>, docker: Option<PathBuf>, scratch: &'a Scratch) -> Self {
         Self {
             pontoon,
+            docker,
             scratch,
             machines: RefCell::default(),
         }
@@ -49,7 +60,7 @@ impl<'a> Ground<'a> {
 
     /// Pontoon with one network, and its records in the scratch directory under `name`.
     pub fn site(&self, name: &str) -> Found<Site<Records>> {
-        self.site_with_records(self.scratch.join(name))
+        self.site_with_records(self.scratch(name))
     }
 
     pub fn site_with_records(&self, state_dir: PathBuf) -> Found<Site<Records>> {
@@ -62,11 +73,41 @@ impl<'a> Ground<'a> {
         created.map(|_| site).map_err(reason)
     }
 
+    /// Pontoon on a machine, with records that know no network yet.
+    pub fn bare_site(&self, machine: Rc<Machine>, name: &str) -> Found<Site<Records>> {
+        let tool = Records {
+            binary: self.pontoon.clone()?,
+            state_dir: self.scratch(name),
+        };
+        Ok(Site { machine, tool })
+    }
+
+    /// Two machines on one cable.
+    pub fn pair(&self) -> Result<Pair> {
+        let (left, right) = (self.machine(), self.machine());
+        let cable = Cable::lay(&left, &right, 0)?;
+        Ok(Pair { left, right, cable })
+    }
+
+    pub fn docker(&self) -> Found<Docker> {
+        tools::docker(self.docker.as_deref())
+    }
+
+    /// The name of this run of the bench's.
+    pub fn name(&self) -> &str {
+        self.scratch.name()
+    }
+
+    /// A path in the scratch directory.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
+    }
+
     /// The CNI plugins and a resident; their records in the scratch directory under `name`.
     pub fn cni_site(&self, name: &str) -> Found<Site<Chain>> {
         let tool = Chain {
             plugins: tools::cni_plugins()?,
-            data_dir: self.scratch.join(name),
+            data_dir: self.scratch(name),
         };
         let machine = self.machine();
         let resident = Cni::new(Rc::clone(&machine), tool.clone(), 0);
@@ -78,7 +119,7 @@ impl<'a> Ground<'a> {
     pub fn netavark_site(&self, name: &str) -> Found<Site<Setup>> {
         let tool = Setup {
             binary: tools::netavark()?,
-            config_dir: self.scratch.join(name),
+            config_dir: self.scratch(name),
         };
         let machine = self.machine();
         let resident = Netavark::new(Rc::clone(&machine), tool.clone(), 0);
@@ -97,6 +138,12 @@ impl Site<Records> {
     pub fn pontoon(&self, args: &[&str]) -> Result<String> {
         let call = self.tool.call(args);
         Ok(self.machine.call(&call).context("set up pontoon")?.stdout)
+    }
+
+    /// Turns the fast path on for the endpoints that are there. What it pins is in a file system
+    /// that it mounts on this machine alone.
+    pub fn turn_on_fast_path(&self) -> Result<()> {
+        self.pontoon(&["fastpath", "on"]).map(drop)
     }
 }
 

@@ -5,7 +5,8 @@
 //! ends.
 
 use std::cell::Cell;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -17,6 +18,9 @@ use testnet::Node;
 
 /// How long one job on a machine may take. Longer than any peer needs.
 const JOB_BOUND: Duration = Duration::from_secs(120);
+
+/// How much of a log an error shows.
+const LAST_LINES: usize = 3;
 
 type Job = Box<dyn FnOnce(&Node) + Send>;
 
@@ -96,13 +100,48 @@ impl Machine {
 
     /// Starts a process that lives until the answer is dropped, or the machine is.
     pub fn serve(&self, call: &Call) -> Result<Server> {
+        let (stdout, stderr) = call.output()?;
+        let child = self.start(call, stdout, stderr)?;
+        Ok(Server {
+            child,
+            log: call.log.clone(),
+        })
+    }
+
+    /// The same, of a process whose lines are of interest, and when they come.
+    pub fn follow(&self, call: &Call) -> Result<Followed> {
+        let mut child = self.start(call, Stdio::piped(), Stdio::null())?;
+        let stdout = child.stdout.take().context("a pipe was asked for")?;
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send((Instant::now(), line)).is_err() {
+                    break;
+                }
+            }
+        });
+        let server = Server { child, log: None };
+        Ok(Followed {
+            _server: server,
+            lines,
+        })
+    }
+
+    fn start(&self, call: &Call, stdout: Stdio, stderr: Stdio) -> Result<Child> {
         let spawned = call.clone();
         let child = self.run(move |node| {
             let mut command = node.command(&spawned.program);
-            command.args(&spawned.args).stdin(Stdio::null());
-            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+            command.args(&spawned.args).envs(spawned.env);
+            command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+            command.spawn()
         })?;
-        Ok(Server(child.with_context(|| call.print())?))
+        child.with_context(|| call.print())
+    }
+
+    /// A file that stands for its network namespace, for other machines: their `/run` is another.
+    pub fn netns_file(&self) -> Result<String> {
+        let thread = self.work(|| fs::read_link("/proc/thread-self"))??;
+        Ok(format!("/proc/{}/ns/net", thread.display()))
     }
 
     /// Names that nothing has yet.
@@ -134,14 +173,38 @@ impl Machine {
 }
 
 /// A process in the background.
-pub struct Server(Child);
+pub struct Server {
+    child: Child,
+    log: Option<PathBuf>,
+}
+
+impl Server {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The last of what it said, for an error.
+    pub fn last_words(&self) -> String {
+        let log = self.log.as_ref().map(fs::read_to_string);
+        let text = log.and_then(Result::ok).unwrap_or_default();
+        let mut lines: Vec<&str> = text.lines().rev().take(LAST_LINES).collect();
+        lines.reverse();
+        lines.join("; ")
+    }
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
         // Gone already is as good as killed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+/// A process in the background, and the lines that it prints.
+pub struct Followed {
+    _server: Server,
+    pub lines: mpsc::Receiver<(Instant, String)>,
 }
 
 /// A process to be: what it is called with.
@@ -151,6 +214,7 @@ pub struct Call {
     args: Vec<String>,
     env: Vec<(&'static str, String)>,
     stdin: String,
+    log: Option<PathBuf>,
 }
 
 /// How long a process took, from before its start until after its end, and what it printed.
@@ -169,6 +233,7 @@ impl Call {
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             stdin: String::new(),
+            log: None,
         }
     }
 
@@ -184,7 +249,22 @@ impl Call {
         self
     }
 
-    fn print(&self) -> String {
+    /// Where what is served says what it does; nowhere without.
+    #[must_use]
+    pub fn with_log(mut self, log: PathBuf) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    fn output(&self) -> Result<(Stdio, Stdio)> {
+        let Some(path) = &self.log else {
+            return Ok((Stdio::null(), Stdio::null()));
+        };
+        let file = File::create(path).with_context(|| format!("write {}", path.display()))?;
+        Ok((file.try_clone()?.into(), file.into()))
+    }
+
+    pub fn print(&self) -> String {
         format!("{} {}", self.program.display(), self.args.join(" "))
     }
 

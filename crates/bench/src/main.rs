@@ -1,18 +1,25 @@
 //! `bench`: the figures, medians and ratios in one run, next to other tools in the same minutes.
 //!
 //! Everything happens in namespaces of its own, gone with the process. Read [`lifecycle`],
-//! [`crowd`] and [`path`] for what is measured, [`targets`] for what is asked of it.
+//! [`crowd`], [`path`], [`overlay`], [`join`] and [`scale`] for what is measured, [`targets`] for
+//! what is asked of it. One more section is a module with a `measure`, and a line in [`Section`].
 
+mod cable;
 mod cases;
 mod clearing;
+mod cluster;
 mod contender;
 mod crowd;
 mod cycles;
 mod ground;
+mod join;
 mod lifecycle;
 mod machine;
+mod overlay;
 mod path;
+mod patience;
 mod progress;
+mod scale;
 mod scratch;
 mod table;
 mod targets;
@@ -54,6 +61,9 @@ struct Args {
     /// The binary to measure; the one next to this one without
     #[arg(long, value_name = "FILE")]
     pontoon: Option<PathBuf>,
+    /// Where Debian's Docker is unpacked, see scripts/setup; in the PATH without
+    #[arg(long, value_name = "DIR")]
+    docker: Option<PathBuf>,
     /// Where all contenders keep their records meanwhile: a directory on a disk
     #[arg(long, default_value = "/var/tmp", value_name = "DIR")]
     scratch: PathBuf,
@@ -69,6 +79,12 @@ enum Section {
     Cycles,
     /// Throughput and latency on one node
     Path,
+    /// Throughput, latency and connections between two nodes
+    Overlay,
+    /// From starting a fresh node to its first ping of a container elsewhere
+    Join,
+    /// One agent in a cluster of 1,000 nodes
+    Scale,
 }
 
 impl Section {
@@ -79,6 +95,9 @@ impl Section {
             Self::Parallel => crowd::measure(ground, rounds(3, 7)),
             Self::Cycles => cycles::measure(ground, rounds(5, 180)),
             Self::Path => path::measure(ground, rounds(3, 7), if args.quick { 1 } else { 3 }),
+            Self::Overlay => overlay::measure(ground, rounds(3, 7), if args.quick { 1 } else { 2 }),
+            Self::Join => join::measure(ground, rounds(2, 7)),
+            Self::Scale => scale::measure(ground, rounds(1, 3)),
         }
     }
 }
@@ -125,7 +144,7 @@ fn measure_all(args: &Args) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for section in sections {
         clearing.wait()?;
-        let ground = Ground::new(pontoon.clone(), &scratch);
+        let ground = Ground::new(pontoon.clone(), args.docker.clone(), &scratch);
         rows.extend(section.measure(&ground, args));
     }
     Ok(rows)

@@ -5,16 +5,18 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use crate::contender::PONTOON;
-use crate::ground::{Ground, NETWORK, reason};
+use crate::contender::{FAST, PONTOON, Records};
+use crate::ground::{Ground, NETWORK, Site, reason};
 use crate::machine::{Machine, Server};
 use crate::progress::progress;
 use crate::table::{Row, Samples, Unit};
 use crate::tools::Found;
-use crate::traffic::{self, Client, LATENCY_PORT, THROUGHPUT_PORT, latency, serve, throughput};
+use crate::traffic::{
+    self, Client, LATENCY_PORT, Service, THROUGHPUT_PORT, Transport, latency, serve, throughput,
+};
 
 pub const HAND_MADE_BRIDGE: &str = "hand-made bridge";
-const VETH_PAIR: &str = "direct veth pair";
+pub const VETH_PAIR: &str = "direct veth pair";
 const HAND_MADE_RULE: &str = "hand-made DNAT rule";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,11 @@ impl Route {
             Unit::GigabitsPerSecond => "TCP throughput",
             Unit::CpuSecondsPerGigabyte => "TCP, busy processors",
             Unit::Microseconds => "64-byte TCP latency",
-            Unit::Milliseconds | Unit::PerSecond | Unit::Times => "time",
+            Unit::Milliseconds
+            | Unit::PerSecond
+            | Unit::Times
+            | Unit::Megabytes
+            | Unit::Percent => "time",
         };
         format!("{route}: {measure}")
     }
@@ -71,7 +77,7 @@ impl Route {
 /// A machine with servers in its namespace `right`.
 struct Bed {
     machine: Rc<Machine>,
-    _servers: [Server; 2],
+    _servers: Vec<Server>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -119,11 +125,16 @@ fn ways(ground: &Ground<'_>) -> Vec<Way> {
     let pair = hand_made(ground, PAIR);
     let bridge = hand_made(ground, BRIDGE);
     let rule = hand_made(ground, &format!("{BRIDGE}\n{RULE}"));
-    let ours = pontoon(ground);
+    let ours = pontoon(ground, "path").and_then(|site| bed(site.machine));
+    let fast = pontoon(ground, "path-fast").and_then(|site| {
+        site.turn_on_fast_path().map_err(reason)?;
+        bed(site.machine)
+    });
     let node = "203.0.113.1";
     vec![
         Way::new(Route::SameNode, HAND_MADE_BRIDGE, &bridge, "10.78.0.2"),
         Way::new(Route::SameNode, PONTOON, &ours, "10.90.0.2"),
+        Way::new(Route::SameNode, FAST, &fast, "10.90.0.2"),
         Way::new(Route::SameNode, VETH_PAIR, &pair, "10.78.0.2"),
         Way::new(Route::SameNodeBare, HAND_MADE_BRIDGE, &bridge, "10.78.0.2"),
         Way::new(Route::SameNodeBare, PONTOON, &ours, "10.90.0.2"),
@@ -168,7 +179,7 @@ impl Way {
                 self.throughput.push(run.gigabits_per_sec);
                 self.cpu.push(run.cpu_secs_per_gigabyte);
             }
-            Kind::Latency => self.latency.push(latency(machine, client)?),
+            Kind::Latency => self.latency.push(latency(machine, client, Transport::Tcp)?),
         }
         Ok(())
     }
@@ -177,9 +188,12 @@ impl Way {
         let samples = match unit {
             Unit::GigabitsPerSecond => &self.throughput,
             Unit::CpuSecondsPerGigabyte => &self.cpu,
-            Unit::Microseconds | Unit::Milliseconds | Unit::PerSecond | Unit::Times => {
-                &self.latency
-            }
+            Unit::Microseconds
+            | Unit::Milliseconds
+            | Unit::PerSecond
+            | Unit::Times
+            | Unit::Megabytes
+            | Unit::Percent => &self.latency,
         };
         let samples = match &self.bed {
             Ok(_) => Ok(samples.clone()),
@@ -234,9 +248,10 @@ fn hand_made(ground: &Ground<'_>, script: &str) -> Found<Rc<Bed>> {
     bed(machine)
 }
 
-fn pontoon(ground: &Ground<'_>) -> Found<Rc<Bed>> {
+/// Both ends attached, the records under `name`.
+fn pontoon(ground: &Ground<'_>, name: &str) -> Found<Site<Records>> {
     traffic::find()?;
-    let site = ground.site("path")?;
+    let site = ground.site(name)?;
     let ports = [THROUGHPUT_PORT, LATENCY_PORT].map(|port| port.to_string());
     let [throughput, latency] = &ports;
     let attach = ["attach", NETWORK, "--create", "--ip"];
@@ -245,11 +260,12 @@ fn pontoon(ground: &Ground<'_>) -> Found<Rc<Bed>> {
     for end in ends {
         site.pontoon(&[&attach, end].concat()).map_err(reason)?;
     }
-    bed(site.machine)
+    Ok(site)
 }
 
 fn bed(machine: Rc<Machine>) -> Found<Rc<Bed>> {
-    let servers = serve(&machine, "right").map_err(reason)?;
+    let services = [Service::Throughput, Service::Latency(Transport::Tcp)];
+    let servers = serve(&machine, "right", &services).map_err(reason)?;
     Ok(Rc::new(Bed {
         machine,
         _servers: servers,

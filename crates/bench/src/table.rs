@@ -24,6 +24,8 @@ pub enum Unit {
     CpuSecondsPerGigabyte,
     PerSecond,
     Times,
+    Megabytes,
+    Percent,
 }
 
 impl Unit {
@@ -35,6 +37,8 @@ impl Unit {
             Self::CpuSecondsPerGigabyte => "cpu-s/GB",
             Self::PerSecond => "1/s",
             Self::Times => "times",
+            Self::Megabytes => "MB",
+            Self::Percent => "%",
         }
     }
 }
@@ -61,14 +65,26 @@ impl Samples {
     pub fn median(&self) -> f64 {
         self.percentile(50)
     }
+
+    /// Where the middle half of them is.
+    fn print_spread(&self) -> String {
+        let [low, high] = [25, 75].map(|percent| print_number(self.percentile(percent)));
+        match self.count() {
+            0 | 1 => "-".to_owned(),
+            _ => format!("{low}-{high}"),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 pub struct Table(pub Vec<Row>);
 
-const HEAD: [&str; 7] = ["FIGURE", "WHO", "MEDIAN", "P99", "UNIT", "N", "RATIO"];
+const COLUMNS: usize = 8;
+const HEAD: [&str; COLUMNS] = [
+    "FIGURE", "WHO", "MEDIAN", "P25-P75", "P99", "UNIT", "N", "RATIO",
+];
 /// The first columns are words, the others numbers but for the last.
-const LEFT: [usize; 4] = [0, 1, 4, 6];
+const LEFT: [usize; 4] = [0, 1, 5, 7];
 
 impl Table {
     pub fn samples(&self, figure: &str, who: &str) -> Option<&Samples> {
@@ -92,10 +108,10 @@ impl Table {
 
     pub fn print(&self) -> String {
         let head = HEAD.map(str::to_owned);
-        let rows: Vec<[String; 7]> = self.0.iter().map(|row| self.cells(row)).collect();
+        let rows: Vec<[String; COLUMNS]> = self.0.iter().map(|row| self.cells(row)).collect();
         let mut widths = HEAD.map(str::len);
         for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row).take(6) {
+            for (width, cell) in widths.iter_mut().zip(row).take(COLUMNS - 1) {
                 *width = (*width).max(cell.chars().count());
             }
         }
@@ -110,20 +126,22 @@ impl Table {
         text
     }
 
-    fn cells(&self, row: &Row) -> [String; 7] {
+    fn cells(&self, row: &Row) -> [String; COLUMNS] {
         let who = row.who.to_owned();
         let samples = match &row.samples {
             Ok(samples) => samples,
             Err(why) => {
-                let [none, dash] = ["", "-"].map(str::to_owned);
                 let why = format!("not measured: {}", why.replace('\n', " "));
+                let [spread, p99, unit, count] = ["-", "-", "", ""].map(str::to_owned);
+                let median = spread.clone();
                 return [
                     row.figure.clone(),
                     who,
-                    dash.clone(),
-                    dash,
-                    none.clone(),
-                    none,
+                    median,
+                    spread,
+                    p99,
+                    unit,
+                    count,
                     why,
                 ];
             }
@@ -138,6 +156,7 @@ impl Table {
             row.figure.clone(),
             who,
             print_number(samples.median()),
+            samples.print_spread(),
             p99,
             row.unit.text().to_owned(),
             samples.count().to_string(),
@@ -181,7 +200,7 @@ pub fn print_number(number: f64) -> String {
     }
 }
 
-fn line(cells: &[String; 7], widths: &[usize; 7]) -> String {
+fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
     let cells = cells.iter().zip(widths).enumerate();
     let padded = cells.map(|(column, (cell, width))| {
         if LEFT.contains(&column) {

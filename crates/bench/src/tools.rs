@@ -1,6 +1,7 @@
 //! The programs the bench compares with and measures by, found or named as missing.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Where programs are that a user's PATH may lack.
@@ -45,14 +46,57 @@ pub fn netavark() -> Found<PathBuf> {
 
 /// The `pontoon` built next to the bench, unless another is given.
 pub fn pontoon(given: Option<PathBuf>) -> Found<PathBuf> {
-    let sibling = || {
-        env::current_exe()
-            .ok()?
-            .parent()
-            .map(|dir| dir.join("pontoon"))
+    let found = match given {
+        Some(binary) if binary.is_file() => Ok(binary),
+        Some(binary) => Err(binary.display().to_string()),
+        None => sibling("pontoon"),
     };
-    let found = given.or_else(sibling).filter(|binary| binary.is_file());
-    found.ok_or_else(|| "pontoon is missing: cargo build --release --package cli".to_owned())
+    found.map_err(|_| "pontoon is missing: cargo build --release --package cli".to_owned())
+}
+
+/// A program that was built next to this one.
+pub fn sibling(name: &str) -> Found<PathBuf> {
+    let beside = env::current_exe().ok();
+    let beside = beside.and_then(|own| Some(own.parent()?.join(name)));
+    let found = beside.filter(|binary| binary.is_file());
+    found.ok_or_else(|| format!("{name} is missing: make bench builds it"))
+}
+
+/// Where Docker's programs are.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    pub dockerd: PathBuf,
+    pub docker: PathBuf,
+    /// For the programs that they start: containerd, runc, its shim.
+    pub path: OsString,
+}
+
+/// Debian's Docker as unpacked into `dir`, or else the machine's own.
+pub fn docker(dir: Option<&Path>) -> Found<Docker> {
+    let own = env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    if let Some(dir) = dir {
+        dirs.extend(["usr/sbin", "usr/bin"].map(|bin| dir.join(bin)));
+    }
+    dirs.extend(env::split_paths(&own));
+    dirs.extend(MORE_DIRS.iter().map(PathBuf::from));
+    let find = |name: &str| {
+        let mut candidates = dirs.iter().map(|dir| dir.join(name));
+        let found = candidates.find(|candidate| candidate.is_file());
+        found.ok_or_else(|| missing(name))
+    };
+    let dockerd = find("dockerd")?;
+    for name in ["containerd", "runc", "iptables"] {
+        find(name)?;
+    }
+    // Its own client first: another one may speak another version.
+    let beside = dockerd.parent().map(|sbin| sbin.join("../bin/docker"));
+    let beside = beside.filter(|client| client.is_file());
+    Ok(Docker {
+        docker: beside.map_or_else(|| find("docker"), Ok)?,
+        dockerd,
+        path: env::join_paths(&dirs).map_err(|error| error.to_string())?,
+    })
 }
 
 fn missing(name: &str) -> String {

@@ -1,5 +1,6 @@
-//! Traffic between two namespaces of a machine: TCP throughput by iperf3 with the processor time
-//! it costs, and latency by sockperf. Processes are pinned, so that the scheduler takes no part.
+//! Traffic between two namespaces: throughput by iperf3 with the processor time it costs, latency
+//! by sockperf, connections by a program of the bench's own. Processes are pinned, so that the
+//! scheduler takes no part.
 
 use std::fs;
 use std::thread::available_parallelism;
@@ -7,19 +8,82 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use testnet::wait_until;
 
 use crate::machine::{Call, Machine, Server};
-use crate::tools::{Found, program};
+use crate::patience::wait_for;
+use crate::tools::{self, Found, program};
 
 pub const THROUGHPUT_PORT: u16 = 5201;
 pub const LATENCY_PORT: u16 = 11111;
-const LISTEN_BOUND: Duration = Duration::from_secs(5);
-const LATENCY_SECS: u16 = 1;
+const UDP_LATENCY_PORT: u16 = 11112;
+const CONNECTIONS_PORT: u16 = 11113;
+const LISTEN_BOUND: Duration = Duration::from_secs(10);
+const SECS: u16 = 1;
 const MESSAGE_BYTES: u16 = 64;
+const FLOWS: u16 = 32;
+/// Of one flow's datagram: as much as fits into VXLAN on a link of 1500 bytes.
+const DATAGRAM_BYTES: u16 = 1400;
 /// Of /proc/stat, on every architecture (`USER_HZ`).
 const TICKS_PER_SEC: f64 = 100.0;
 const PERCENTILE: &str = "percentile 50.000 =";
+
+/// What can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Throughput,
+    Latency(Transport),
+    Connections,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    Tcp,
+    Udp,
+}
+
+impl Service {
+    pub const ALL: [Self; 4] = [
+        Self::Throughput,
+        Self::Latency(Transport::Tcp),
+        Self::Latency(Transport::Udp),
+        Self::Connections,
+    ];
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Throughput => THROUGHPUT_PORT,
+            Self::Latency(Transport::Tcp) => LATENCY_PORT,
+            Self::Latency(Transport::Udp) => UDP_LATENCY_PORT,
+            Self::Connections => CONNECTIONS_PORT,
+        }
+    }
+
+    /// Throughput has a core for each end; what waits for each other shares one.
+    fn core(self) -> usize {
+        match self {
+            Self::Throughput => 0,
+            Self::Latency(_) | Self::Connections => client_core(),
+        }
+    }
+
+    fn line(self) -> Result<Vec<String>> {
+        let port = self.port();
+        let text = match self {
+            Self::Throughput => format!("iperf3 -s -p {port}"),
+            Self::Latency(Transport::Tcp) => format!("sockperf server --tcp -p {port}"),
+            Self::Latency(Transport::Udp) => format!("sockperf server -p {port}"),
+            Self::Connections => return connections(&["serve", &port.to_string()]),
+        };
+        Ok(words(&text))
+    }
+
+    fn listening(self) -> &'static str {
+        match self {
+            Self::Latency(Transport::Udp) => "-Hlun",
+            Self::Throughput | Self::Latency(Transport::Tcp) | Self::Connections => "-Hltn",
+        }
+    }
+}
 
 pub fn find() -> Found<()> {
     let programs = ["iperf3", "sockperf", "taskset"];
@@ -39,37 +103,38 @@ pub struct Client {
     pub address: &'static str,
 }
 
-/// Serves both kinds of traffic in a namespace, until the answer is dropped.
-pub fn serve(machine: &Machine, namespace: &str) -> Result<[Server; 2]> {
-    let ports = [THROUGHPUT_PORT, LATENCY_PORT];
-    let [throughput, latency] = ports.map(|port| port.to_string());
-    let iperf = ["iperf3", "-s", "-p", &throughput];
-    let sockperf = ["sockperf", "server", "--tcp", "-p", &latency];
-    let servers = [
-        machine.serve(&pinned(namespace, 0, &iperf))?,
-        machine.serve(&pinned(namespace, client_core(), &sockperf))?,
-    ];
-    for port in ports {
-        let look = format!("ip netns exec {namespace} ss -Hltn sport = :{port}");
+/// Serves in a namespace, until the answer is dropped.
+pub fn serve(machine: &Machine, namespace: &str, services: &[Service]) -> Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for service in services {
+        servers.push(machine.serve(&pinned(namespace, service.core(), &service.line()?))?);
+        let look = format!(
+            "ip netns exec {namespace} ss {} sport = :{}",
+            service.listening(),
+            service.port()
+        );
         let listens = || machine.sh(&look).is_ok_and(|found| !found.is_empty());
-        wait_until("a server listens", LISTEN_BOUND, listens);
+        wait_for("a server listens", LISTEN_BOUND, listens)?;
     }
     Ok(servers)
 }
 
 /// One TCP stream, server and client on different cores where there are two.
 pub fn throughput(machine: &Machine, client: Client, secs: u16) -> Result<Throughput> {
-    let (port, secs) = (THROUGHPUT_PORT.to_string(), secs.to_string());
-    let line = [
-        "iperf3",
-        "-J",
-        "-c",
-        client.address,
-        "-p",
-        &port,
-        "-t",
-        &secs,
-    ];
+    run_iperf(machine, client, &format!("-t {secs}"))
+}
+
+/// 32 flows of datagrams, sent as fast as it goes: what arrives.
+pub fn udp_flows(machine: &Machine, client: Client) -> Result<Throughput> {
+    let options = format!("-u -b 0 -P {FLOWS} -l {DATAGRAM_BYTES} -t {SECS}");
+    run_iperf(machine, client, &options)
+}
+
+fn run_iperf(machine: &Machine, client: Client, options: &str) -> Result<Throughput> {
+    let address = client.address;
+    let line = words(&format!(
+        "iperf3 -J -c {address} -p {THROUGHPUT_PORT} {options}"
+    ));
     let before = busy_secs()?;
     let finished = machine.call(&pinned(client.namespace, client_core(), &line))?;
     let busy = busy_secs()? - before;
@@ -83,24 +148,33 @@ pub fn throughput(machine: &Machine, client: Client, secs: u16) -> Result<Throug
 }
 
 /// Half a round trip of one small message, the median, in microseconds; all on one core.
-pub fn latency(machine: &Machine, client: Client) -> Result<f64> {
-    let numbers = [LATENCY_PORT, MESSAGE_BYTES, LATENCY_SECS];
-    let [port, bytes, secs] = numbers.map(|number| number.to_string());
-    let line = [
-        "sockperf",
-        "ping-pong",
-        "--tcp",
-        "-i",
-        client.address,
-        "-p",
-        &port,
-        "-m",
-        &bytes,
-        "-t",
-        &secs,
-    ];
+pub fn latency(machine: &Machine, client: Client, transport: Transport) -> Result<f64> {
+    let (address, port) = (client.address, Service::Latency(transport).port());
+    let option = match transport {
+        Transport::Tcp => "--tcp",
+        Transport::Udp => "",
+    };
+    let line = words(&format!(
+        "sockperf ping-pong {option} -i {address} -p {port} -m {MESSAGE_BYTES} -t {SECS}"
+    ));
     let finished = machine.call(&pinned(client.namespace, client_core(), &line))?;
     parse_median(&finished.stdout)
+}
+
+/// Connections a second, one after the other, each with a small request; all on one core.
+pub fn connection_rate(machine: &Machine, client: Client) -> Result<f64> {
+    let server = format!("{}:{CONNECTIONS_PORT}", client.address);
+    let line = connections(&["ask", &server, &SECS.to_string()])?;
+    let finished = machine.call(&pinned(client.namespace, client_core(), &line))?;
+    let rate = finished.stdout.trim();
+    rate.parse().context("read the rate of connections")
+}
+
+fn connections(args: &[&str]) -> Result<Vec<String>> {
+    let program = tools::sibling("connections").map_err(anyhow::Error::msg)?;
+    let program = program.to_string_lossy().into_owned();
+    let args = args.iter().map(|arg| (*arg).to_owned());
+    Ok([program].into_iter().chain(args).collect())
 }
 
 fn parse_median(report: &str) -> Result<f64> {
@@ -117,10 +191,13 @@ fn client_core() -> usize {
     available_parallelism().map_or(0, |cores| cores.get().min(2) - 1)
 }
 
-fn pinned(namespace: &str, core: usize, line: &[&str]) -> Call {
-    let core = core.to_string();
-    let inside = ["netns", "exec", namespace, "taskset", "-c", &core];
-    Call::new("ip", inside.iter().chain(line).copied())
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn pinned(namespace: &str, core: usize, line: &[String]) -> Call {
+    let inside = words(&format!("netns exec {namespace} taskset -c {core}"));
+    Call::new("ip", inside.into_iter().chain(line.iter().cloned()))
 }
 
 /// The time all processors have been at work.
