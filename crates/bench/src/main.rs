@@ -30,7 +30,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
@@ -140,11 +140,17 @@ fn measure_all(args: &Args) -> Result<Vec<Row>> {
         [] => Section::value_variants(),
         some => some,
     };
+    // Its daemons are started elsewhere.
+    let docker = args
+        .docker
+        .as_deref()
+        .map(|dir| std::path::absolute(dir).with_context(|| format!("find {}", dir.display())));
+    let docker = docker.transpose()?;
     let clearing = Clearing::new()?;
     let mut rows = Vec::new();
     for section in sections {
         clearing.wait()?;
-        let ground = Ground::new(pontoon.clone(), args.docker.clone(), &scratch);
+        let ground = Ground::new(pontoon.clone(), docker.clone(), &scratch);
         rows.extend(section.measure(&ground, args));
     }
     Ok(rows)
