@@ -1,7 +1,7 @@
 //! The course of a set on one kernel: boot, watch, kill what stands still, go on with the rest.
 
 use std::collections::BTreeMap;
-use std::env;
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,9 +92,12 @@ fn tell_of_the_boot(kernel: &str, desk: &Desk) {
     ));
 }
 
-/// This very program, as the guest's.
+/// This very program, as the guest's: a copy of what runs, as building the tests may have replaced
+/// the file that it came from.
 fn guest_script(dir: &Path) -> Result<String> {
-    let program = env::current_exe().context("find this program")?;
+    let program = dir.join("guest");
+    fs::copy("/proc/self/exe", &program)
+        .with_context(|| format!("copy this program to {}", program.display()))?;
     let words = [program.as_path(), dir].map(|path| {
         let text = path.to_str().filter(|text| !text.contains('\''));
         text.with_context(|| format!("{} can't be told to a shell", path.display()))
