@@ -7,7 +7,6 @@
 
 mod apply;
 mod base_chains;
-mod drops;
 mod error;
 mod facts;
 mod firewall;
@@ -41,13 +40,13 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 pub use apply::Report;
-pub use drops::{Dropped, dropped};
 pub use error::{ErrorKind, KernelError, Listed};
 pub use legacy::filters as legacy_filters;
 pub use monitor::{Monitor, News};
 pub use named::exists as netns_exists;
 pub use netlink::NetlinkError;
 pub use nft::TransactionError;
+pub use nft::{Dropped, dropped};
 pub use scratch::in_scratch_namespaces;
 pub use sockets::{socket_owner, was_told};
 

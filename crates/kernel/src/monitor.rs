@@ -7,7 +7,6 @@
 //! found at the next look.
 
 mod known;
-mod nft;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,8 @@ use netstate::Netns;
 
 use crate::error::{KernelError, Listed};
 use crate::namespace::Namespace;
-use crate::netlink::{Listener, NetlinkError, Protocol, wait_for_either};
+use crate::netlink::{Author, Listener, NetlinkError, Protocol, wait_for_either};
+use crate::nft::is_change_of_ours;
 use known::Known;
 
 /// Groups of rtnetlink (`enum rtnetlink_groups`, `include/uapi/linux/rtnetlink.h`): devices,
@@ -103,7 +103,8 @@ impl Monitor {
         let Self { route, nft, known } = self;
         let routes_whole = route.hear(|notice| known.note(notice)).map_err(failed)?;
         let nft_heard = nft.hear(|notice| {
-            if nft::is_of_our_table(&notice) {
+            let is_ours = is_change_of_ours(notice.kind, notice.payload);
+            if is_ours && notice.author != Author::Ours {
                 known.suspect_node();
             }
         });

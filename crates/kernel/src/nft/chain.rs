@@ -19,8 +19,8 @@ const HOOK_PRIORITY: u16 = 2;
 const HOOK_DEV: u16 = 3;
 const HOOK_DEVS: u16 = 4;
 /// `enum nft_rule_attributes`.
-const RULE_CHAIN: u16 = 2;
-const RULE_EXPRESSIONS: u16 = 4;
+pub const RULE_CHAIN: u16 = 2;
+pub const RULE_EXPRESSIONS: u16 = 4;
 const NF_ACCEPT: u32 = 1;
 /// `NFT_CHAIN_BASE`, `NFT_CHAIN_BINDING`.
 const CHAIN_BASE: u32 = 1;

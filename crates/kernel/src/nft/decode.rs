@@ -29,7 +29,8 @@ pub fn names(list: Attrs<'_>) -> String {
     list.map(name).collect::<Vec<_>>().join(" ")
 }
 
-fn get(name: &str, data: Attrs<'_>) -> Option<Instruction> {
+/// One instruction; `None` for one that is none of ours.
+pub fn get(name: &str, data: Attrs<'_>) -> Option<Instruction> {
     match name {
         "meta" | "ct" | "fib" | "exthdr" => get_load(name, data),
         "payload" if data.get(5).is_some() => get_payload_write(data),

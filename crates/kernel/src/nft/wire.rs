@@ -41,6 +41,7 @@ pub enum Kind {
     NewSetElem = 12,
     GetSetElem = 13,
     DelSetElem = 14,
+    NewGen = 15,
     GetGen = 16,
 }
 
@@ -80,6 +81,14 @@ pub fn is_ours(attrs: Attrs<'_>) -> bool {
     attrs.text(1) == Some(TABLE)
 }
 
+/// Whether a notice is of a change to our tables. A new generation, behind every transaction, is
+/// about no table.
+pub fn is_change_of_ours(kind: u16, payload: &[u8]) -> bool {
+    const NEW_GENERATION: u16 = NFNL_SUBSYS_NFTABLES << 8 | Kind::NewGen as u16;
+    let is_change = kind >> 8 == NFNL_SUBSYS_NFTABLES && kind != NEW_GENERATION;
+    is_change && is_ours(attrs(payload))
+}
+
 pub fn put_u32(message: &mut Message, kind: u16, value: u32) {
     message.attr(kind, &value.to_be_bytes());
 }
@@ -95,6 +104,13 @@ pub fn get_u32(attrs: Attrs<'_>, kind: u16) -> Option<u32> {
         .get(kind)?
         .first_chunk()
         .map(|b| u32::from_be_bytes(*b))
+}
+
+pub fn get_u64(attrs: Attrs<'_>, kind: u16) -> Option<u64> {
+    attrs
+        .get(kind)?
+        .first_chunk()
+        .map(|b| u64::from_be_bytes(*b))
 }
 
 pub fn get_value(attrs: Attrs<'_>, kind: u16) -> Option<&[u8]> {

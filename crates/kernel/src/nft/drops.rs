@@ -2,31 +2,18 @@
 //! administrator's own chain does is not ours to tell.
 
 use netstate::Netns;
-use netstate::nft::NftFamily;
-use netstate::nft::text::TABLE;
+use netstate::nft::{ADMIN_CHAIN, NftFamily, Verdict};
 use rustix::io::Errno;
 
+use super::chain::{RULE_CHAIN, RULE_EXPRESSIONS};
+use super::decode;
+use super::expr::{EXPR_DATA, EXPR_NAME, Instruction};
+use super::wire::{self, Kind};
 use crate::error::{KernelError, Listed};
-use crate::namespace::Namespace;
-use crate::netlink::{Attrs, Message, NetlinkError};
+use crate::namespace::{Namespace, or_nothing};
+use crate::netlink::{Attrs, NetlinkError};
 
-/// `include/uapi/linux/netfilter/nf_tables.h` and `nfnetlink.h`.
-const GET_RULE: u16 = 10 << 8 | 7;
-const REQUEST: u16 = 1;
-const HEADER: usize = 4;
-const RULE_TABLE: u16 = 1;
-const RULE_CHAIN: u16 = 2;
-const RULE_EXPRESSIONS: u16 = 4;
-const EXPRESSION_NAME: u16 = 1;
-const EXPRESSION_DATA: u16 = 2;
 const COUNTER_PACKETS: u16 = 2;
-const IMMEDIATE_DATA: u16 = 2;
-const DATA_VERDICT: u16 = 2;
-const VERDICT_CODE: u16 = 1;
-/// `NF_DROP`.
-const DROP: u32 = 0;
-/// The administrator's.
-const ADMIN: &str = "admin";
 
 /// What the rules of a chain dropped, since they were made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +32,13 @@ pub fn dropped() -> Result<Vec<Dropped>, KernelError> {
     let mut node = Namespace::of_node();
     let mut all: Vec<Dropped> = Vec::new();
     for family in [NftFamily::Inet, NftFamily::Bridge] {
-        let rules = match node.netfilter()?.dump(&rules_of(family), read) {
+        let request = wire::message(Kind::GetRule, 0, family);
+        let rules = match node.netfilter()?.dump(&request, read) {
             Err(NetlinkError {
-                errno: Errno::NOENT | Errno::OPNOTSUPP | Errno::AFNOSUPPORT,
+                errno: Errno::NOENT,
                 ..
             }) => Vec::new(),
-            rules => rules.map_err(Listed::Tables.failed(&Netns::Node))?,
+            rules => or_nothing(rules).map_err(Listed::Tables.failed(&Netns::Node))?,
         };
         for (chain, packets) in rules {
             match all.last_mut() {
@@ -68,45 +56,25 @@ pub fn dropped() -> Result<Vec<Dropped>, KernelError> {
     Ok(all)
 }
 
-fn rules_of(family: NftFamily) -> Message {
-    let number = match family {
-        NftFamily::Inet => 1,
-        NftFamily::Bridge => 7,
-    };
-    let mut message = Message::new(GET_RULE, REQUEST, &[number, 0, 0, 0]);
-    message.attr_str(RULE_TABLE, TABLE);
-    message
-}
-
 /// The chain of a rule that drops, and how many packets it did.
 fn read(_: u16, payload: &[u8]) -> Option<(String, u64)> {
-    let rule = Attrs::behind(payload, HEADER);
+    let rule = wire::attrs(payload);
     let chain = rule.text(RULE_CHAIN)?;
-    if rule.text(RULE_TABLE) != Some(TABLE) || chain == ADMIN {
+    if !wire::is_ours(rule) || chain == ADMIN_CHAIN {
         return None;
     }
     let mut packets = None;
     let mut drops = false;
     for (_, expression) in rule.nested(RULE_EXPRESSIONS) {
         let expression = Attrs::new(expression);
-        let data = expression.nested(EXPRESSION_DATA);
-        match expression.text(EXPRESSION_NAME)? {
-            "counter" => packets = data.get(COUNTER_PACKETS).and_then(read_be64),
-            "immediate" => drops |= verdict(data) == Some(DROP),
+        let data = expression.nested(EXPR_DATA);
+        match decode::get(expression.text(EXPR_NAME)?, data) {
+            Some(Instruction::Counter) => packets = wire::get_u64(data, COUNTER_PACKETS),
+            Some(Instruction::Verdict(Verdict::Drop)) => drops = true,
             _ => {}
         }
     }
     Some((chain.to_owned(), packets.filter(|_| drops)?))
-}
-
-fn verdict(immediate: Attrs<'_>) -> Option<u32> {
-    let verdict = immediate.nested(IMMEDIATE_DATA).nested(DATA_VERDICT);
-    let code = verdict.get(VERDICT_CODE)?.first_chunk()?;
-    Some(u32::from_be_bytes(*code))
-}
-
-fn read_be64(bytes: &[u8]) -> Option<u64> {
-    bytes.first_chunk().map(|b| u64::from_be_bytes(*b))
 }
 
 #[cfg(test)]
