@@ -43,15 +43,8 @@ fn packets_in_ip_fill_the_underlay_and_no_more() {
             lab.adopt_all();
             lab.attach(1, "web", "c1");
             for to in lab.attach(2, "web", "c2") {
-                // Headers of IP and ICMP.
-                let headers = if to.is_ipv4() { 28 } else { 48 };
-                let ping = |bytes: u32| {
-                    let size = bytes - headers;
-                    let line = format!("ip netns exec c1 ping -n -M do -c 1 -W 1 -s {size} {to}");
-                    lab.node.try_sh(&line).success()
-                };
-                assert!(ping(inside), "{device}: {to}");
-                assert!(!ping(inside + 1), "{device}: {to}");
+                assert!(lab.carries("c1", to, inside), "{device}: {to}");
+                assert!(!lab.carries("c1", to, inside + 1), "{device}: {to}");
             }
         });
     }
@@ -69,11 +62,7 @@ fn ipv6_works_in_ip_on_an_underlay_that_is_too_small_for_it() {
     lab.adopt_all();
     lab.attach(1, "web", "c1");
     let to = lab.attach(2, "web", "c2")[1];
-    // Headers of IPv6 and ICMP are 48 bytes.
-    let full = 1280 - 48;
-    lab.node.sh(&format!(
-        "ip netns exec c1 ping -n -M do -c 1 -W 1 -s {full} {to}"
-    ));
+    assert!(lab.carries("c1", to, 1280));
 }
 
 #[test]
@@ -99,18 +88,6 @@ fn networks_in_ip_are_apart_on_all_nodes() {
     lab.assert_settled();
 }
 
-/// The packets that a chain's rules with this word have dropped on a node.
-fn dropped(lab: &Lab, node: &str, chain: &str, word: &str) -> u32 {
-    let list = format!("ip netns exec {node} nft list chain inet pontoon {chain}");
-    let listing = lab.node.sh(&list);
-    let rules = listing.lines().filter(|line| line.contains(word));
-    let counts = rules.filter_map(|rule| {
-        let behind = rule.split("packets ").nth(1)?;
-        behind.split(' ').next()?.parse::<u32>().ok()
-    });
-    counts.sum()
-}
-
 #[test]
 fn only_nodes_may_send_in_ip() {
     if skip_without_device(OVER_IPV4) {
@@ -128,9 +105,9 @@ fn only_nodes_may_send_in_ip() {
          ip -n stranger link set tun up
          ip -n stranger addr add 10.50.1.1/32 dev tun
          ip -n stranger route add 10.50.2.0/24 dev tun src 10.50.1.1");
-    assert_eq!(dropped(&lab, "n2", "ipip", "vteps4"), 0);
+    assert_eq!(lab.dropped("n2", "inet pontoon ipip", "vteps4"), 0);
     assert!(!lab.pings("stranger", inside));
-    assert!(dropped(&lab, "n2", "ipip", "vteps4") >= 1);
+    assert!(lab.dropped("n2", "inet pontoon ipip", "vteps4") >= 1);
     // Tunnels of other addresses of the node are not ours to judge.
     lab.node.sh("ip -n n2 addr add 192.0.2.102/24 dev up0
          ip -n n2 link add theirs type sit mode any local 192.0.2.102 remote 192.0.2.66
@@ -155,7 +132,7 @@ fn a_container_cannot_tunnel_as_its_node() {
          ip -n c1 route add {inside}/32 dev tun src {own}"
     ));
     assert!(!lab.pings("c1", inside));
-    assert!(dropped(&lab, "n1", "from_bridge", "ipencap") >= 1);
+    assert!(lab.dropped("n1", "inet pontoon from_bridge", "ipencap") >= 1);
 }
 
 #[test]

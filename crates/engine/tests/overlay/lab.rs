@@ -182,6 +182,26 @@ impl Lab {
         let line = format!("ip netns exec {from} ping -n -c 1 -W 1 {to}");
         self.node.try_sh(&line).success()
     }
+
+    /// Whether a packet of so many bytes, headers included, is answered; it is not cut to pieces.
+    pub fn carries(&self, from: &str, to: IpAddr, bytes: u32) -> bool {
+        // Headers of IP and ICMP.
+        let size = bytes - if to.is_ipv4() { 28 } else { 48 };
+        let line = format!("ip netns exec {from} ping -n -M do -c 1 -W 1 -s {size} {to}");
+        self.node.try_sh(&line).success()
+    }
+
+    /// The packets that a chain's rules with this word have dropped on a node.
+    pub fn dropped(&self, node: &str, chain: &str, word: &str) -> u32 {
+        let list = format!("ip netns exec {node} nft list chain {chain}");
+        let listing = self.node.sh(&list);
+        let rules = listing.lines().filter(|line| line.contains(word));
+        let counts = rules.filter_map(|rule| {
+            let behind = rule.split("packets ").nth(1)?;
+            behind.split(' ').next()?.parse::<u32>().ok()
+        });
+        counts.sum()
+    }
 }
 
 /// Every container reaches every other, with its own address; nodes reach them too.

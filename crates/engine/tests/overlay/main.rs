@@ -43,14 +43,8 @@ fn packets_fill_the_underlay_and_no_more() {
             lab.adopt_all();
             lab.attach(1, "web", "c1");
             let to = lab.attach(2, "web", "c2")[0];
-            // Headers of IPv4 and ICMP are 28 bytes.
-            let ping = |bytes: u32| {
-                let size = bytes - 28;
-                let line = format!("ip netns exec c1 ping -n -M do -c 1 -W 1 -s {size} {to}");
-                lab.node.try_sh(&line).success()
-            };
-            assert!(ping(inside), "{backend} {families:?}");
-            assert!(!ping(inside + 1), "{backend} {families:?}");
+            assert!(lab.carries("c1", to, inside), "{backend} {families:?}");
+            assert!(!lab.carries("c1", to, inside + 1), "{backend} {families:?}");
         });
     }
 }
@@ -64,10 +58,7 @@ fn ipv6_works_on_an_underlay_that_is_too_small_for_it() {
     lab.adopt_all();
     lab.attach(1, "web", "c1");
     let to = lab.attach(2, "web", "c2")[1];
-    // Headers of IPv6 and ICMP are 48 bytes.
-    let full = 1280 - 48;
-    let line = format!("ip netns exec c1 ping -n -M do -c 1 -W 1 -s {full} {to}");
-    lab.node.sh(&line);
+    assert!(lab.carries("c1", to, 1280));
 }
 
 #[test]
@@ -233,12 +224,7 @@ fn only_nodes_may_send() {
     let lab = Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4);
     lab.adopt_all();
     let inside = lab.attach(2, "web", "c2")[0];
-    let dropped = || {
-        let rules = "ip netns exec n2 nft list chain inet pontoon vxlan";
-        let rules = lab.node.sh(rules);
-        let counted = rules.split("packets ").nth(1).unwrap();
-        counted.split(' ').next().unwrap().parse::<u32>().unwrap()
-    };
+    let dropped = || lab.dropped("n2", "inet pontoon vxlan", "vteps4");
     assert_eq!(dropped(), 0);
     lab.node.sh(INTRUDER);
     assert!(!lab.pings("stranger", inside));

@@ -193,18 +193,6 @@ fn an_endpoint_is_of_its_nodes_part() {
     lab.assert_settled();
 }
 
-/// The packets that the rules of a chain with this word have dropped on node 1.
-fn dropped(lab: &Lab, chain: &str, word: &str) -> u32 {
-    let list = format!("ip netns exec n1 nft list chain {chain}");
-    let listing = lab.node.sh(&list);
-    let rules = listing.lines().filter(|line| line.contains(word));
-    let counts = rules.filter_map(|rule| {
-        let behind = rule.split("packets ").nth(1)?;
-        behind.split(' ').next()?.parse::<u32>().ok()
-    });
-    counts.sum()
-}
-
 #[test]
 fn a_node_speaks_for_its_own_part_only() {
     let (lab, addresses) = wire(V4);
@@ -249,10 +237,10 @@ fn a_node_speaks_for_its_own_part_only() {
         .map(|f| Seen::read(f))
         .collect();
     assert_eq!(arrived, []);
-    assert!(dropped(&lab, "inet pontoon vxlan", "sources4") >= 2);
-    assert!(dropped(&lab, "bridge pontoon remote_ip", "drop") >= 1);
-    assert!(dropped(&lab, "bridge pontoon remote_arp", "drop") >= 2);
-    assert!(dropped(&lab, "bridge pontoon remote_nd6", "drop") >= 1);
+    assert!(lab.dropped("n1", "inet pontoon vxlan", "sources4") >= 2);
+    assert!(lab.dropped("n1", "bridge pontoon remote_ip", "drop") >= 1);
+    assert!(lab.dropped("n1", "bridge pontoon remote_arp", "drop") >= 2);
+    assert!(lab.dropped("n1", "bridge pontoon remote_nd6", "drop") >= 1);
     let learnt = lab.node.sh("ip netns exec n1 bridge fdb show dev pv-4050");
     assert!(
         !learnt.contains("02:70:0a:32:03:02 dst 192.0.2.2"),
