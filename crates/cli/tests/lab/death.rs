@@ -34,13 +34,13 @@ fn moments(name: &str) -> Vec<PathBuf> {
     ]
 }
 
-#[test]
-fn what_a_killed_up_has_left_is_found() {
-    let ground = Ground::new("kill");
+/// Kills `up` as each of these appears: `down` finds all that is there.
+pub fn assert_found_after_death(ground: &Ground, up: &str, moments: &[PathBuf]) {
     let before = ground.snapshot();
-    for moment in moments(ground.name()) {
-        let mut up = ground.command("up");
-        let mut up = up.stdout(Stdio::null()).spawn().unwrap();
+    for moment in moments {
+        let mut up = ground.command(up);
+        let up = up.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut up = up.spawn().unwrap();
         let deadline = Instant::now() + BOUND;
         while !moment.exists() {
             assert!(Instant::now() < deadline, "{} never came", moment.display());
@@ -52,6 +52,12 @@ fn what_a_killed_up_has_left_is_found() {
         // A process that makes namespaces ends by itself when its starter is gone.
         wait_until(&what, BOUND, || ground.snapshot() == before);
     }
+}
+
+#[test]
+fn what_a_killed_up_has_left_is_found() {
+    let ground = Ground::new("kill");
+    assert_found_after_death(&ground, "up", &moments(ground.name()));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! A lab on etcd: made, used, stopped, started, removed, also half-made; and what is refused.
 
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use testnet::{output, wait_until};
 
+use crate::death::assert_found_after_death;
 use crate::ground::Ground;
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -174,19 +174,6 @@ fn moments(name: &str) -> Vec<PathBuf> {
 #[test]
 fn what_a_killed_up_has_left_of_a_store_is_found() {
     let ground = Ground::new("half");
-    let before = ground.snapshot();
-    for moment in moments(ground.name()) {
-        let mut up = ground.command("up --nodes 1 --store etcd --tls");
-        let up = up.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut up = up.spawn().unwrap();
-        let deadline = Instant::now() + BOUND;
-        while !moment.exists() {
-            assert!(Instant::now() < deadline, "{} never came", moment.display());
-        }
-        up.kill().unwrap();
-        up.wait().unwrap();
-        ground.lab("down");
-        let what = format!("killed at {}", moment.display());
-        wait_until(&what, BOUND, || ground.snapshot() == before);
-    }
+    let up = "up --nodes 1 --store etcd --tls";
+    assert_found_after_death(&ground, up, &moments(ground.name()));
 }
