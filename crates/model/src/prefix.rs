@@ -77,6 +77,17 @@ impl Prefix {
         })
     }
 
+    /// The prefix that holds all from `first` to `last` and nothing else, if there is one.
+    pub fn spanning(first: IpAddr, last: IpAddr) -> Option<Self> {
+        let common_bits = match (first, last) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+            _ => return None,
+        };
+        let prefix = Self::of(first, u8::try_from(common_bits).ok()?).ok()?;
+        (prefix.address() == first && prefix.last() == last).then_some(prefix)
+    }
+
     /// The prefix of one address.
     pub fn host(address: IpAddr) -> Self {
         Self(IpNet::from(address))

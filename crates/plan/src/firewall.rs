@@ -34,9 +34,13 @@ pub(crate) struct Names {
     /// Endpoints by bridge and MAC: what is sent to one of them over the bridge needs no
     /// connection tracking.
     pub local: &'static str,
-    /// Prefixes with the bridge they are behind.
+    /// Networks' prefixes, over all nodes, with the bridge they are behind.
     pub inside4: &'static str,
     pub inside6: &'static str,
+    /// By the device that a packet comes in by: where it comes from and goes to when it stays in its
+    /// network on the way between nodes, and needs no connection tracking.
+    pub across4: &'static str,
+    pub across6: &'static str,
     /// Other nodes' subnets with the device that leads there and the bridge whose network they are
     /// of, where packets cross as they are or in IP.
     pub remote4: &'static str,
@@ -75,6 +79,8 @@ pub(crate) const NAMES: Names = Names {
     local: "local",
     inside4: "inside4",
     inside6: "inside6",
+    across4: "across4",
+    across6: "across6",
     remote4: "remote4",
     remote6: "remote6",
     vteps4: "vteps4",
@@ -111,6 +117,11 @@ pub struct Crossing {
 }
 
 impl Crossing {
+    /// Whether there are other nodes.
+    fn has_nodes(&self) -> bool {
+        !self.vnis.is_empty() || self.has_remote()
+    }
+
     /// Whether the rules for `remote4` and `remote6` are needed.
     fn has_remote(&self) -> bool {
         self.routed || !self.tunnels.is_empty()
@@ -181,6 +192,8 @@ fn declarations() -> Vec<(NftFamily, &'static str, SetSpec)> {
         (NAMES.local, hash(&[Ifname, Mac], &[])),
         (NAMES.inside4, interval(&[Ip4, Ifname], &[])),
         (NAMES.inside6, interval(&[Ip6, Ifname], &[])),
+        (NAMES.across4, interval(&[Ifname, Ip4, Ip4], &[])),
+        (NAMES.across6, interval(&[Ifname, Ip6, Ip6], &[])),
         (NAMES.remote4, interval(&[Ip4, Ifname, Ifname], &[])),
         (NAMES.remote6, interval(&[Ip6, Ifname, Ifname], &[])),
         (NAMES.vteps4, hash(&[Ip4], &[])),

@@ -35,7 +35,7 @@ pub fn network_part(node: NodeId, view: &NetworkView) -> KernelState {
         });
     }
     state.sysctls.extend(sysctls(view));
-    state.elements.extend(elements(network));
+    state.elements.extend(elements(view));
     state
 }
 
@@ -105,7 +105,8 @@ fn ipv6_sysctl(
 
 /// The network's elements: its bridge, where a packet between its own endpoints passes, and the
 /// addresses that are inside.
-fn elements(network: &Network) -> Vec<(ElementKey, Vec<Datum>)> {
+fn elements(view: &NetworkView) -> Vec<(ElementKey, Vec<Datum>)> {
+    let network = &view.network;
     let bridge = || Item::One(Datum::Ifname(network.bridge.clone()));
     let of =
         |set: &str, key: Vec<Item>, data: Vec<Datum>| (element(NftFamily::Inet, set, key), data);
@@ -117,7 +118,9 @@ fn elements(network: &Network) -> Vec<(ElementKey, Vec<Datum>)> {
         elements.push(of(NAMES.internal, vec![bridge()], Vec::new()));
     }
     for subnet in &network.subnets {
-        let inside = vec![Item::Prefix(subnet.prefix), bridge()];
+        let whole = view.overlay.as_ref();
+        let whole = whole.and_then(|overlay| overlay.prefix(subnet.prefix.family()));
+        let inside = vec![Item::Prefix(whole.unwrap_or(subnet.prefix)), bridge()];
         match subnet.gateway {
             IpAddr::V4(_) => elements.push(of(NAMES.inside4, inside, Vec::new())),
             IpAddr::V6(gateway) => {

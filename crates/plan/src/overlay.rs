@@ -1,6 +1,7 @@
 //! An overlay network's part of the kernel state beyond its bridge: how packets reach the other
 //! nodes' endpoints. Each backend is a function from what is known to what should be.
 
+mod across;
 mod ipip;
 mod routed;
 mod stretched;
@@ -44,6 +45,14 @@ pub struct OverlayView {
     pub uplinks: BTreeMap<Family, IfName>,
     /// Nodes that hold a subnet of the network.
     pub peers: Vec<Peer>,
+}
+
+impl OverlayView {
+    /// Of all nodes.
+    pub(crate) fn prefix(&self, family: Family) -> Option<Prefix> {
+        let mut all = self.prefixes.iter().map(|whole| whole.prefix);
+        all.find(|prefix| prefix.family() == family)
+    }
 }
 
 /// Another node's part of a network.

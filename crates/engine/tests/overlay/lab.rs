@@ -207,6 +207,7 @@ impl Lab {
 /// Every container reaches every other, with its own address; nodes reach them too.
 pub fn assert_one_network(lab: &Lab) {
     lab.adopt_all();
+    watch_tracked(lab);
     let containers: Vec<(String, Vec<IpAddr>)> = (1..=NODES)
         .map(|n| (format!("c{n}"), lab.attach(n, "web", &format!("c{n}"))))
         .collect();
@@ -224,5 +225,61 @@ pub fn assert_one_network(lab: &Lab) {
             }
         }
     }
+    assert_eq!(tracked(lab), 0);
+    assert_published_on_all_nodes(lab);
     lab.assert_settled();
+}
+
+/// Counts what connection tracking knows of the packets within a network, in a table of the test's
+/// own.
+pub fn watch_tracked(lab: &Lab) {
+    for n in 1..=NODES {
+        lab.node.sh(&format!(
+            "ip netns exec n{n} nft -f - <<EOF
+             table inet watch {{
+                 chain within {{
+                     type filter hook forward priority 10;
+                     ip saddr 10.50.0.0/16 ip daddr 10.50.0.0/16 ct state != untracked counter
+                     ip6 saddr fd00:50::/48 ip6 daddr fd00:50::/48 ct state != untracked counter
+                     ip saddr 10.50.0.0/16 counter
+                 }}
+             }}\nEOF"
+        ));
+    }
+}
+
+/// Packets seen on all nodes so far.
+pub fn tracked(lab: &Lab) -> u32 {
+    let count = |n, word| lab.dropped(&format!("n{n}"), "inet watch within", word);
+    let forwarded: u32 = (1..=NODES)
+        .map(|n| count(n, "ip saddr 10.50.0.0/16 counter"))
+        .sum();
+    assert!(forwarded > 0, "nothing was forwarded");
+    (1..=NODES).map(|n| count(n, "ct state")).sum()
+}
+
+/// What a node publishes answers at its address in the network, too: on other nodes nothing of it
+/// is tracked, so that the container must see the node itself.
+pub fn assert_published_on_all_nodes(lab: &Lab) {
+    let request = AttachRequest {
+        publish: vec!["8080:80/tcp".parse().unwrap()],
+        ..request("web", "shop")
+    };
+    let shop = lab.on(1, |engine| engine.attach(&request, Mode::Apply).unwrap());
+    for (n, name) in [(1, "near"), (2, "far")] {
+        lab.attach(n, "web", name);
+    }
+    for address in shop.outcome.endpoint.addresses {
+        let _server = Netns::named("shop").serve(Transport::Tcp, SocketAddr::new(address, PORT));
+        let gateway = match address {
+            IpAddr::V4(_) => "10.50.1.1",
+            IpAddr::V6(_) => "fd00:50:0:1::1",
+        };
+        let at = SocketAddr::new(gateway.parse().unwrap(), 8080);
+        for from in ["near", "far", "n1", "n2"] {
+            let seen = Netns::named(from).ask(Transport::Tcp, at);
+            let seen = seen.unwrap_or_else(|e| panic!("{from} to {at}: {e}"));
+            assert_eq!(seen.ip(), at.ip(), "{from} to {at}");
+        }
+    }
 }

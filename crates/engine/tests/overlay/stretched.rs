@@ -8,7 +8,10 @@ use model::{Backend, Overlay, Span};
 use testnet::frame::{ArpOperation, Mac, arp, neighbour_advertisement, udp};
 use testnet::{Netns, Seen, patient, wait_until};
 
-use crate::lab::{Lab, V4, V6, elsewhere, overlay, patience, request};
+use crate::lab::{
+    Lab, V4, V6, assert_published_on_all_nodes, elsewhere, overlay, patience, request, tracked,
+    watch_tracked,
+};
 
 const PORT: u16 = 5000;
 /// What a receiver waits for one packet, of several that are sent.
@@ -40,6 +43,7 @@ fn every_endpoint_is_on_one_link() {
     for families in [V4, V6] {
         elsewhere(move || {
             let (lab, addresses) = wire(families);
+            watch_tracked(&lab);
             for (from, to) in (1..=3).flat_map(|a| (1..=3).map(move |b| (a, b))) {
                 for address in addresses[to - 1].iter().filter(|_| from != to) {
                     // Through no router.
@@ -60,6 +64,8 @@ fn every_endpoint_is_on_one_link() {
             ] {
                 assert!(shown.contains(word), "{word}: {shown}");
             }
+            assert_eq!(tracked(&lab), 0);
+            assert_published_on_all_nodes(&lab);
             // What was learnt is nothing to mend.
             lab.assert_settled();
         });

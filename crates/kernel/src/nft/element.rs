@@ -3,9 +3,7 @@
 //! The kernel has three forms of a key: a value, in a concatenation of ranges both ends, and in
 //! a set of plain ranges two elements: where the range starts, and where it no longer is.
 
-use std::net::IpAddr;
-
-use model::{PortRange, Prefix};
+use model::PortRange;
 use netstate::nft::{Datum, Item, NftName, SetKey, SetSpec};
 
 use super::datum;
@@ -256,21 +254,15 @@ fn item((first, last): (Datum, Datum)) -> Option<Item> {
         (Datum::InetService(first), Datum::InetService(last)) => {
             PortRange::new(*first, *last).ok().map(Item::Ports)
         }
-        (Datum::Ipv4Addr(first), Datum::Ipv4Addr(last)) => prefix((*first).into(), (*last).into()),
-        (Datum::Ipv6Addr(first), Datum::Ipv6Addr(last)) => prefix((*first).into(), (*last).into()),
+        (Datum::Ipv4Addr(first), Datum::Ipv4Addr(last)) => {
+            Some(Item::addresses((*first).into(), (*last).into()))
+        }
+        (Datum::Ipv6Addr(first), Datum::Ipv6Addr(last)) => {
+            Some(Item::addresses((*first).into(), (*last).into()))
+        }
         (Datum::EtherAddr(_), Datum::EtherAddr(_))
         | (Datum::VxlanEtherSaddr(_), Datum::VxlanEtherSaddr(_))
         | (Datum::NdTarget(_), Datum::NdTarget(_)) => Some(Item::Range(first, last)),
         _ => None,
     }
-}
-
-fn prefix(first: IpAddr, last: IpAddr) -> Option<Item> {
-    let differ = octets(first)
-        .into_iter()
-        .zip(octets(last))
-        .flat_map(|(a, b)| (0..8).rev().map(move |bit| (a ^ b) >> bit & 1));
-    let same = differ.take_while(|bit| *bit == 0).count();
-    let prefix = Prefix::of(first, u8::try_from(same).ok()?).ok()?;
-    (prefix.address() == first && prefix.last() == last).then_some(Item::Prefix(prefix))
 }

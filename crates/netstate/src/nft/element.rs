@@ -76,3 +76,16 @@ pub enum Item {
     /// From the first to the last, both of one type: where neither of the others can say it.
     Range(Datum, Datum),
 }
+
+impl Item {
+    /// All addresses from `first` to `last`, of one family, as `nft list` shows them.
+    pub fn addresses(first: IpAddr, last: IpAddr) -> Self {
+        if first == last {
+            return Self::One(Datum::address(first));
+        }
+        match Prefix::spanning(first, last) {
+            Some(prefix) => Self::Prefix(prefix),
+            None => Self::Range(Datum::address(first), Datum::address(last)),
+        }
+    }
+}

@@ -102,12 +102,7 @@ fn everywhere(crossing: &Crossing) -> Vec<Named> {
         ),
         (
             "nat_postrouting",
-            base(
-                Nat,
-                Postrouting,
-                priority::SRCNAT,
-                nat_postrouting(crossing),
-            ),
+            base(Nat, Postrouting, priority::SRCNAT, nat_postrouting()),
         ),
         ("to_bridge", plain(to_bridge())),
         (
@@ -125,22 +120,38 @@ fn everywhere(crossing: &Crossing) -> Vec<Named> {
     ]
 }
 
-/// Where `br_netfilter` shows us what is bridged, a frame to an endpoint is done here after one
-/// look-up, without connection tracking. No IP packet comes in by a port itself: one that does
-/// went around the bridge, as frames to the link-local multicast addresses do (IEEE 802.1D table
-/// 7-10), and so around the guard.
+/// What stays in its network is done here after one look-up, without connection tracking: frames to
+/// endpoints, where `br_netfilter` shows us what is bridged, and packets between nodes. No IP
+/// packet comes in by a port itself: one that does went around the bridge, as frames to the
+/// link-local multicast addresses do (IEEE 802.1D table 7-10), and so around the guard.
 fn raw_prerouting(crossing: &Crossing) -> Vec<Rule> {
-    let local = is([Expr::Iifname, Expr::EtherDaddr], set(NAMES.local));
     let port = Right::IfnameStart(PORT_START.to_owned());
-    let mut rules = vec![
-        rule([local, Statement::Notrack, ACCEPT]),
-        rule([is([Expr::Iifname], port), COUNTER, DROP]),
-        rule([is([Expr::Iifname], set(NAMES.bridges)), goto("from_bridge")]),
-    ];
+    let local = is([Expr::Iifname, Expr::EtherDaddr], set(NAMES.local));
+    let mut rules = vec![rule([is([Expr::Iifname], port), COUNTER, DROP])];
     if !crossing.vnis.is_empty() {
         rules.extend(untracked([Expr::IpSaddr, Expr::Ip6Saddr]));
     }
+    rules.push(rule([local, Statement::Notrack, ACCEPT]));
+    if crossing.has_nodes() {
+        rules.extend(across());
+    }
+    rules.push(rule([
+        is([Expr::Iifname], set(NAMES.bridges)),
+        goto("from_bridge"),
+    ]));
     rules
+}
+
+/// Between endpoints on different nodes nothing is translated, and both nodes would keep an entry.
+fn across() -> [Rule; 2] {
+    [
+        (Expr::IpSaddr, Expr::IpDaddr, NAMES.across4),
+        (Expr::Ip6Saddr, Expr::Ip6Daddr, NAMES.across6),
+    ]
+    .map(|(saddr, daddr, across)| {
+        let way = [Expr::Iifname, saddr, daddr];
+        rule([is(way, set(across)), Statement::Notrack, ACCEPT])
+    })
 }
 
 /// What nodes send each other in VXLAN is tracked by what is inside. Outside, every flow would have
@@ -269,19 +280,15 @@ fn loopback_input() -> Vec<Rule> {
     vec![rule([loopback, from_bridge, back])]
 }
 
-/// What stays in its network on the way to another node keeps its address.
-fn nat_postrouting(crossing: &Crossing) -> Vec<Rule> {
-    let mut rules = vec![
+/// What stays in its network on the way to another node is not tracked, and keeps its address.
+fn nat_postrouting() -> Vec<Rule> {
+    vec![
         rule([is([Expr::Oifname], set(NAMES.bridges)), goto("to_bridge")]),
         rule([
             is([Expr::Iifname], set(NAMES.bridges)),
             Statement::Masquerade,
         ]),
-    ];
-    if crossing.has_remote() {
-        rules.splice(1..1, to_remote());
-    }
-    rules
+    ]
 }
 
 /// From a bridge to the same network's subnets on other nodes.
@@ -308,8 +315,8 @@ fn from_remote() -> [Rule; 2] {
     ]
 }
 
-/// Who reaches a published port from the node itself, or from the endpoint's own network, is
-/// seen as the gateway: its replies would not come back to us otherwise.
+/// Who reaches a published port from the node itself, or from the endpoint's own network on any
+/// node, is seen as the gateway: its replies would not come back to us otherwise, or untracked.
 fn to_bridge() -> Vec<Rule> {
     let dnat = || is([Expr::CtStatus], Right::CtStatus(CtStatus::Dnat));
     let from_node = is([Expr::FibSaddrType], Right::FibLocal);

@@ -16,7 +16,7 @@ use model::{Backend, Family, IfName, MTU_MIN_IPV6, Mtu, Network, NodeId};
 use netstate::nft::{Datum, Item, NftFamily};
 use netstate::{Alias, KernelState, Link, LinkKey, LinkKind, Netns, Tunnel};
 
-use super::{OverlayView, overhead_bytes, reachable, remote_element, route, vtep_element};
+use super::{OverlayView, across, overhead_bytes, reachable, remote_element, route, vtep_element};
 use crate::NetworkView;
 use crate::firewall::{NAMES, element};
 use crate::network::{ipv6_off, ipv6_on};
@@ -33,6 +33,9 @@ pub fn device_name() -> IfName {
 pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
     let device = device_name();
     let mut state = KernelState::default();
+    let families = Family::BOTH.into_iter();
+    let across = families.flat_map(|family| across::routed(network, overlay, (family, &device)));
+    state.elements.extend(across.map(|key| (key, Vec::new())));
     for (peer, subnet) in reachable(network, overlay) {
         let Some(remote) = peer.address(Family::of(overlay.local)) else {
             continue;

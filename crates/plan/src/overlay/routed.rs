@@ -7,10 +7,14 @@
 use model::Network;
 use netstate::KernelState;
 
-use super::{OverlayView, reachable, remote_element, route};
+use super::{OverlayView, across, reachable, remote_element, route};
 
 pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
     let mut state = KernelState::default();
+    let uplinks = overlay.uplinks.iter();
+    let across =
+        uplinks.flat_map(|(family, uplink)| across::routed(network, overlay, (*family, uplink)));
+    state.elements.extend(across.map(|key| (key, Vec::new())));
     for (peer, subnet) in reachable(network, overlay) {
         // Each family needs one in the underlay.
         let family = subnet.family();

@@ -22,7 +22,7 @@ use model::{Family, Mac, NodeId, Prefix, Subnet};
 use netstate::nft::{Datum, ElementKey, Item, NftFamily};
 use netstate::{FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, Netns};
 
-use super::{OverlayView, Peer, vtep_element, vxlan};
+use super::{OverlayView, Peer, across, vtep_element, vxlan};
 use crate::NetworkView;
 use crate::firewall::{NAMES, element};
 use crate::network::ipv6_off;
@@ -35,6 +35,8 @@ pub(super) fn part(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> K
     state.up.insert(key);
     // It is a port.
     state.sysctls.extend(ipv6_off(&Netns::Node, &device));
+    let across = across::bridged(&view.network, overlay).into_iter();
+    state.elements.extend(across.map(|key| (key, Vec::new())));
     for peer in &overlay.peers {
         let Some(remote) = peer.address(Family::of(overlay.local)) else {
             continue;

@@ -13,7 +13,7 @@ use netstate::{
     Alias, FdbKey, KernelState, Learning, Link, LinkKey, LinkKind, NeighbourKey, Netns, Vxlan,
 };
 
-use super::{OverlayView, reachable, route, vtep_element};
+use super::{OverlayView, across, reachable, route, vtep_element};
 use crate::NetworkView;
 use crate::firewall::{NAMES, element};
 use crate::network::ipv6_sysctls;
@@ -60,7 +60,9 @@ pub(super) fn part(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> K
         state.routes.insert(key, route);
         state.elements.insert(vtep_element(remote), Vec::new());
     }
-    let elements = way_elements(network, &device);
+    let families = Family::BOTH.into_iter();
+    let across = families.flat_map(|family| across::routed(network, overlay, (family, &device)));
+    let elements = way_elements(network, &device).chain(across);
     state.elements.extend(elements.map(|key| (key, Vec::new())));
     state
 }

@@ -75,7 +75,7 @@ fn strange_sets_elements_and_hooks_differ_from_ours() {
             "add set inet pontoon marks { type mark; }",
             "add map inet pontoon verdicts { type ipv4_addr : verdict; }",
             "add element inet pontoon prefixes4 { 10.50.0.1-10.50.0.7 }",
-            "add element inet pontoon ranges4 { 1.1.1.1-1.1.1.2 . 6 . 5 : 10.1.0.2 }",
+            "add element inet pontoon ranges4 { 1.1.1.1 . 6-7 . 5 : 10.1.0.2 }",
             "add element bridge pontoon addrs4 { \"pt0a\" . 01:00:5e:00:00:01 . 10.0.0.1 }",
             "add chain inet pontoon closed { type filter hook forward priority 5; policy drop; }",
             "add table ip pontoon",
@@ -83,7 +83,7 @@ fn strange_sets_elements_and_hooks_differ_from_ours() {
         ];
         nft(&["-f", "-"], &commands.join("\n"));
         let seen = observe(socket).unwrap();
-        for name in ["timed", "marks", "verdicts", "prefixes4", "ranges4"] {
+        for name in ["timed", "marks", "verdicts", "ranges4"] {
             assert!(seen.sets[&set_key(Inet, name)].key.is_empty(), "{name}");
         }
         assert!(seen.sets[&set_key(Bridge, "addrs4")].key.is_empty());
