@@ -224,7 +224,7 @@ fn only_nodes_may_send() {
     let lab = Lab::new(&[overlay("web", 50, Backend::Vxlan)], V4);
     lab.adopt_all();
     let inside = lab.attach(2, "web", "c2")[0];
-    let dropped = || lab.dropped("n2", "inet pontoon vxlan", "vteps4");
+    let dropped = || lab.dropped("n2", "inet pontoon vxlan", "@th,96,24");
     assert_eq!(dropped(), 0);
     lab.node.sh(INTRUDER);
     assert!(!lab.pings("stranger", inside));

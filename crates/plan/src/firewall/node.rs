@@ -194,29 +194,28 @@ fn to_nodes(what: &Statement) -> [Rule; 2] {
 
 /// Of a network of ours, only other nodes' addresses may send (CVE-2023-28840), and where it is
 /// stretched a node only what comes from its own MACs: here nothing has been learnt of the frame.
-/// Other VNIs are not ours to judge, and the underlay is no less trusted for it.
+/// Other VNIs are not ours to judge, and the underlay is no less trusted for it. What nodes send is
+/// done after one look-up, however many networks there are.
 fn vxlan(crossing: &Crossing) -> Vec<Rule> {
-    let only_from = |vni: Vni, source: &[Expr], known: &str| {
-        let ours = is([Expr::VxlanVni], Right::Vni(vni));
-        rule([ours, is_not(source, set(known)), COUNTER, DROP])
-    };
-    let node = |vni: &Vni| {
+    let of = |vni: &Vni| is([Expr::VxlanVni], Right::Vni(*vni));
+    let foreign_mac = |vni: &Vni| {
         [
-            only_from(*vni, &[Expr::IpSaddr], NAMES.vteps4),
-            only_from(*vni, &[Expr::Ip6Saddr], NAMES.vteps6),
+            (Expr::IpSaddr, NAMES.sources4),
+            (Expr::Ip6Saddr, NAMES.sources6),
         ]
+        .map(|(saddr, sources)| {
+            let source = [saddr, Expr::VxlanEtherSaddr];
+            rule([of(vni), is_not(source, set(sources)), COUNTER, DROP])
+        })
     };
-    let mac = |vni: &Vni| {
-        let (v4, v6) = (Expr::IpSaddr, Expr::Ip6Saddr);
-        [
-            only_from(*vni, &[v4, Expr::VxlanEtherSaddr], NAMES.sources4),
-            only_from(*vni, &[v6, Expr::VxlanEtherSaddr], NAMES.sources6),
-        ]
-    };
-    let nodes = crossing.vnis.iter().flat_map(node);
-    nodes
-        .chain(crossing.stretched.iter().flat_map(mac))
-        .collect()
+    let mut rules: Vec<Rule> = crossing.stretched.iter().flat_map(foreign_mac).collect();
+    rules.extend([
+        rule([is([Expr::IpSaddr], set(NAMES.vteps4)), ACCEPT]),
+        rule([is([Expr::Ip6Saddr], set(NAMES.vteps6)), ACCEPT]),
+    ]);
+    let from_others = crossing.vnis.iter();
+    rules.extend(from_others.map(|vni| rule([of(vni), COUNTER, DROP])));
+    rules
 }
 
 fn udp_to_vxlan() -> Statement {
