@@ -1,8 +1,13 @@
 //! The packet that a program is called with: its bytes and what the kernel says about it.
 
-use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
+use aya_ebpf::bindings::{__sk_buff, BPF_F_ADJ_ROOM_FIXED_GSO};
+use aya_ebpf::helpers::{bpf_skb_adjust_room, bpf_skb_store_bytes};
 use aya_ebpf::programs::TcContext;
-use fastpath_wire::Frame;
+use fastpath_wire::{ETHERNET_BYTES, Frame, VXLAN4_BYTES, VXLAN6_BYTES};
+
+/// `include/uapi/linux/if_packet.h`.
+pub const PACKET_HOST: u32 = 0;
 
 pub struct Packet<'a> {
     ctx: &'a TcContext,
@@ -46,6 +51,12 @@ impl<'a> Packet<'a> {
         self.skb().gso_size
     }
 
+    /// Whether it is for this device's own MAC: others come in where the device takes all.
+    #[inline(always)]
+    pub fn is_for_us(&self) -> bool {
+        self.skb().pkt_type == PACKET_HOST
+    }
+
     /// Whether a VLAN tag stands beside the bytes.
     #[inline(always)]
     pub fn is_tagged(&self) -> bool {
@@ -58,6 +69,76 @@ impl<'a> Packet<'a> {
     }
 
     #[inline(always)]
+    pub fn mark(&self) -> u32 {
+        self.skb().mark
+    }
+
+    #[inline(always)]
+    pub fn priority(&self) -> u32 {
+        self.skb().priority
+    }
+
+    /// For queues.
+    #[inline(always)]
+    pub fn set_mark_and_priority(&self, mark: u32, priority: u32) {
+        // SAFETY: the fields may be written by programs of this type.
+        unsafe { (*self.raw()).mark = mark };
+        // SAFETY: as above.
+        unsafe { (*self.raw()).priority = priority };
+    }
+
+    /// Makes so many bytes readable, or all where it has fewer: they may be in pieces. It costs a
+    /// copy: only where they are not.
+    #[inline(always)]
+    pub fn gather(&self, bytes: u32) {
+        let bytes = bytes.min(self.frame_bytes());
+        if self.ctx.data() + bytes as usize > self.ctx.data_end() {
+            // What is too short is seen by who reads it.
+            let _ = self.ctx.pull_data(bytes);
+        }
+    }
+
+    /// Makes the headers readable of what is around a frame.
+    #[inline(always)]
+    pub fn gather_outer(&self) {
+        self.gather(VXLAN4_BYTES as u32);
+        if self.is_ipv6(0) {
+            self.gather(VXLAN6_BYTES as u32);
+        }
+    }
+
+    /// Makes the headers readable of a frame behind so many bytes.
+    #[inline(always)]
+    pub fn gather_inner(&self, around: usize) {
+        let ip = if self.is_ipv6(around) { 40 } else { 20 };
+        self.gather(around as u32 + ETHERNET_BYTES + ip + 20);
+    }
+
+    #[inline(always)]
+    fn is_ipv6(&self, around: usize) -> bool {
+        let ethertype = self.at::<2>(around + 12);
+        ethertype.is_some_and(|[high, low]| *high == 0x86 && *low == 0xdd)
+    }
+
+    /// Writes over the first bytes. Whether it could.
+    #[inline(always)]
+    pub fn write_first<const N: usize>(&self, bytes: &[u8; N]) -> bool {
+        let (from, length) = (bytes.as_ptr().cast(), N as u32);
+        // SAFETY: the context is this program's own, and so many bytes are there.
+        unsafe { bpf_skb_store_bytes(self.raw(), 0, from, length, 0) == 0 }
+    }
+
+    /// Makes room for so many bytes behind the Ethernet header, or takes them away. Whether it
+    /// could; if not, nothing has changed.
+    #[inline(always)]
+    pub fn adjust_room(&self, bytes: i32, flags: u64) -> bool {
+        let flags = flags | BPF_F_ADJ_ROOM_FIXED_GSO as u64;
+        // SAFETY: the context is this program's own; nothing of the packet's bytes is read behind
+        // it that was taken before.
+        unsafe { bpf_skb_adjust_room(self.raw(), bytes, BPF_ADJ_ROOM_MAC, flags) == 0 }
+    }
+
+    #[inline(always)]
     pub fn set_tc_index(&self, token: u32) {
         // SAFETY: the field may be written by programs of this type.
         unsafe { (*self.raw()).tc_index = token };
@@ -66,8 +147,8 @@ impl<'a> Packet<'a> {
 
 impl Frame for Packet<'_> {
     #[inline(always)]
-    fn first<const N: usize>(&self) -> Option<&[u8; N]> {
-        let data = self.ctx.data();
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        let data = self.ctx.data() + offset;
         if data + N > self.ctx.data_end() {
             return None;
         }

@@ -21,6 +21,8 @@ pub enum Slow {
     TooBig = 6,
     /// The kernel has delivered no packet of this flow lately.
     Unproved = 7,
+    /// Between nodes: without a checksum, or with one that is not left to the device.
+    Checksum = 8,
 }
 
 impl Slow {
@@ -34,6 +36,7 @@ impl Slow {
         Self::TcpFlags,
         Self::TooBig,
         Self::Unproved,
+        Self::Checksum,
     ];
 
     /// A word for it.
@@ -47,6 +50,7 @@ impl Slow {
             Self::TcpFlags => "tcp-flags",
             Self::TooBig => "too-big",
             Self::Unproved => "unproved",
+            Self::Checksum => "checksum",
         }
     }
 }
@@ -62,6 +66,12 @@ impl Slow {
 pub struct FlowKey(pub [u64; 7]);
 
 impl FlowKey {
+    /// The port that it comes in by.
+    #[inline(always)]
+    pub fn ifindex(&self) -> u32 {
+        self.0[0] as u32
+    }
+
     /// Whether it is the same flow. Spelled out: a call for seven words would cost more than them.
     #[inline(always)]
     pub fn is(&self, other: &Self) -> bool {
@@ -78,9 +88,14 @@ pub struct Flow {
     pub(crate) words: [u64; 7],
     /// Ethernet, IP and transport headers, in bytes.
     pub headers: u32,
+    /// The transport's checksum, as it stands there.
+    pub check: u16,
 }
 
 const FAMILY_SHIFT: u32 = 32;
+const PROTOCOL_SHIFT: u32 = 40;
+const HOPS_SHIFT: u32 = 56;
+const TCP: u8 = 6;
 pub(crate) const IPV4: u64 = 4;
 pub(crate) const IPV6: u64 = 6;
 
@@ -114,8 +129,47 @@ impl Flow {
     }
 
     #[inline(always)]
-    pub(crate) fn is_ipv4(&self) -> bool {
+    pub fn is_ipv4(&self) -> bool {
         (self.words[0] >> FAMILY_SHIFT) & 0xff == IPV4
+    }
+
+    #[inline(always)]
+    pub fn is_tcp(&self) -> bool {
+        self.protocol() == TCP
+    }
+
+    #[inline(always)]
+    pub fn protocol(&self) -> u8 {
+        (self.words[0] >> PROTOCOL_SHIFT) as u8
+    }
+
+    /// The sender's and the receiver's, as words of memory.
+    #[inline(always)]
+    pub fn addresses(&self) -> &[u64; 4] {
+        self.words.last_chunk().unwrap_or(&[0; 4])
+    }
+
+    /// The length of the IP header.
+    #[inline(always)]
+    pub fn ip_bytes(&self) -> u32 {
+        if self.is_ipv4() { 20 } else { 40 }
+    }
+
+    /// Whether this is what a node makes of a packet of a flow on its way: the same but for MACs,
+    /// and the hops that it has taken. How many of them, none or one.
+    #[inline(always)]
+    pub fn hops_from(&self, before: &FlowKey) -> Option<u8> {
+        let [first, receiver, sender, a, b, c, d] = before.0;
+        let [own_first, own_receiver, own_sender, e, f, g, h] = self.words;
+        let addresses = (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h);
+        let ports = ((receiver ^ own_receiver) | (sender ^ own_sender)) & !mac_bits(u64::MAX);
+        // Family, protocol and DSCP.
+        let kind = (first ^ own_first) >> FAMILY_SHIFT & 0x00ff_ffff;
+        if addresses | ports | kind != 0 {
+            return None;
+        }
+        let taken = (first >> HOPS_SHIFT).wrapping_sub(own_first >> HOPS_SHIFT);
+        (taken <= 1).then_some(taken as u8)
     }
 }
 

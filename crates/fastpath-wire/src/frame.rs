@@ -8,34 +8,55 @@ use crate::flow::{Flow, IPV4, IPV6, Slow, first_word, mac_word};
 
 /// An Ethernet header without tags.
 pub const ETHERNET_BYTES: u32 = 14;
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
+pub(crate) const ETHERTYPE_IPV6: u16 = 0x86dd;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
 const IPV4_BYTES: u32 = 20;
 const IPV6_BYTES: u32 = 40;
 const UDP_BYTES: u32 = 8;
 /// Version 4, five words of header.
-const IPV4_PLAIN: u8 = 0x45;
+pub(crate) const IPV4_PLAIN: u8 = 0x45;
 const FIN_SYN_RST_URG: u8 = 0x01 | 0x02 | 0x04 | 0x20;
 const ACK: u8 = 0x10;
 
 /// The bytes of a frame.
 pub trait Frame {
-    /// The first bytes, where there are so many at hand.
-    fn first<const N: usize>(&self) -> Option<&[u8; N]>;
+    /// Bytes from a place on, where there are so many at hand.
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]>;
 
     /// How long the frame is, with what is not at hand.
     fn bytes(&self) -> u32;
+
+    /// The first bytes.
+    #[inline(always)]
+    fn first<const N: usize>(&self) -> Option<&[u8; N]> {
+        self.at(0)
+    }
 }
 
 impl Frame for &[u8] {
-    fn first<const N: usize>(&self) -> Option<&[u8; N]> {
-        self.first_chunk()
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        self.get(offset..)?.first_chunk()
     }
 
     fn bytes(&self) -> u32 {
         u32::try_from(self.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The frame that begins behind so many bytes of another.
+pub struct Inside<'f, F, const OFFSET: usize>(pub &'f F);
+
+impl<F: Frame, const OFFSET: usize> Frame for Inside<'_, F, OFFSET> {
+    #[inline(always)]
+    fn at<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        self.0.at(OFFSET + offset)
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> u32 {
+        self.0.bytes().saturating_sub(OFFSET as u32)
     }
 }
 
@@ -127,10 +148,12 @@ fn parse_ipv6(frame: &impl Frame) -> Result<Flow, Slow> {
     ))
 }
 
-/// What the transport header says: the ports as on the wire, sender's first, and its length.
+/// What the transport header says: the ports as on the wire, sender's first, its length, and the
+/// checksum.
 struct Transport {
     ports: [u8; 4],
     bytes: u32,
+    check: u16,
 }
 
 #[inline(always)]
@@ -146,6 +169,7 @@ fn tcp(header: Option<&[u8; 20]>, payload: u32) -> Result<Transport, Slow> {
     Ok(Transport {
         ports: [h[0], h[1], h[2], h[3]],
         bytes,
+        check: be16(h[16], h[17]),
     })
 }
 
@@ -158,6 +182,7 @@ fn udp(header: Option<&[u8; 8]>, payload: u32) -> Result<Transport, Slow> {
     Ok(Transport {
         ports: [h[0], h[1], h[2], h[3]],
         bytes: UDP_BYTES,
+        check: be16(h[6], h[7]),
     })
 }
 
@@ -179,12 +204,13 @@ fn flow(
             first, receiver, sender, from_high, from_low, to_high, to_low,
         ],
         headers: ETHERNET_BYTES + ip_bytes + transport.bytes,
+        check: transport.check,
     }
 }
 
-/// RFC 1071, over the twenty bytes of a plain IPv4 header.
+/// RFC 1071, over the twenty bytes of a plain IPv4 header behind an Ethernet header.
 #[inline(always)]
-fn is_sum_right(h: &[u8; 34]) -> bool {
+pub(crate) fn is_sum_right(h: &[u8; 34]) -> bool {
     let mut sum = 0;
     let mut at = 14;
     while at < 34 {
@@ -198,7 +224,7 @@ fn is_sum_right(h: &[u8; 34]) -> bool {
 }
 
 #[inline(always)]
-fn be16(high: u8, low: u8) -> u16 {
+pub(crate) fn be16(high: u8, low: u8) -> u16 {
     u16::from_be_bytes([high, low])
 }
 

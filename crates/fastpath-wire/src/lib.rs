@@ -5,15 +5,23 @@
 //! a proof are for is told in `fastpath`.
 #![no_std]
 
+mod arrival;
 mod flow;
 mod frame;
+mod leaving;
 mod maps;
+mod outer;
 mod proof;
 
+pub use arrival::{ARRIVAL_FRONT, Arrival};
 pub use flow::{Flow, FlowKey, Slow};
-pub use frame::{ETHERNET_BYTES, Frame, parse_flow};
+pub use frame::{ETHERNET_BYTES, Frame, Inside, parse_flow};
+pub use leaving::{FRONT_MAX, IP_FIRST, Leaving, Load};
 pub use maps::{
-    BUCKETS, Bucket, Counters, MAP_COUNTERS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, NO_ADDRESS,
-    PORTS_MAX, PROGRAM_IN, PROGRAM_OUT, Port, SLOW_KINDS, Settings, WAYS,
+    BUCKETS, Bucket, Counters, Kind, MAP_ARRIVALS, MAP_COUNTERS, MAP_LEAVING, MAP_OVERLAYS,
+    MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS, NO_ADDRESS, NODE_BUCKETS,
+    OVERLAYS_MAX, Overlay, PORTS_MAX, PROGRAM_FROM_NODES, PROGRAM_IN, PROGRAM_OUT,
+    PROGRAM_TO_NODES, Port, SLOW_KINDS, Settings, TICKETS, Ticket, UPLINKS_MAX, Uplink, WAYS,
 };
-pub use proof::{Proof, Sized, Verdict};
+pub use outer::{Outer, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, parse_outer};
+pub use proof::{Proof, Proved, Sized, Verdict};

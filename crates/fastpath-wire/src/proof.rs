@@ -75,7 +75,7 @@ impl Proof {
 }
 
 impl FlowKey {
-    /// The number of the flow's bucket.
+    /// The number of the flow's bucket, below [`BUCKETS`].
     #[inline(always)]
     pub fn bucket(&self, seed: u64) -> u32 {
         let mut hash = seed;
@@ -89,14 +89,26 @@ impl FlowKey {
     }
 }
 
-impl Bucket {
+/// What has a proof in it.
+pub trait Proved {
+    fn proof(&self) -> &Proof;
+}
+
+impl Proved for Proof {
+    #[inline(always)]
+    fn proof(&self) -> &Proof {
+        self
+    }
+}
+
+impl<P: Proved> Bucket<P> {
     /// Where the proof of a flow goes: to its own place, else to the oldest one's.
     #[inline(always)]
-    pub fn place(&mut self, key: &FlowKey) -> &mut Proof {
+    pub fn place(&mut self, key: &FlowKey) -> &mut P {
         let [a, b] = &mut self.proofs;
-        if a.key.is(key) {
+        if a.proof().key.is(key) {
             a
-        } else if b.key.is(key) || b.proved_ns < a.proved_ns {
+        } else if b.proof().key.is(key) || b.proof().proved_ns < a.proof().proved_ns {
             b
         } else {
             a
@@ -105,11 +117,11 @@ impl Bucket {
 
     /// The proof of a flow, of whatever age.
     #[inline(always)]
-    pub fn find(&mut self, key: &FlowKey) -> Option<&mut Proof> {
+    pub fn find(&mut self, key: &FlowKey) -> Option<&mut P> {
         let [a, b] = &mut self.proofs;
-        if a.key.is(key) {
+        if a.proof().key.is(key) {
             Some(a)
-        } else if b.key.is(key) {
+        } else if b.proof().key.is(key) {
             Some(b)
         } else {
             None

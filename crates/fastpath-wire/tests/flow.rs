@@ -103,6 +103,7 @@ fn port(mac: [u8; 6], last: u8) -> Port {
     Port {
         network: 1,
         mtu: 1500,
+        aside_until_ns: 0,
         mac: [a, b, c, d, e, f, 0, 0],
         addresses: [[u64::from(v4), 0], [word(0), word(8)], NO_ADDRESS],
     }

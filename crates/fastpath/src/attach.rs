@@ -11,7 +11,7 @@ use aya::programs::tc::{
 };
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
-use fastpath_wire::{PROGRAM_IN, PROGRAM_OUT};
+use fastpath_wire::{PROGRAM_FROM_NODES, PROGRAM_IN, PROGRAM_OUT, PROGRAM_TO_NODES};
 use model::IfName;
 
 use crate::error::{FastPathError, Result};
@@ -21,20 +21,26 @@ use crate::place::remove_file;
 const PRIORITY: u16 = u16::MAX;
 const HANDLE: TcHandle = TcHandle::new(0, 0x706e);
 
-/// The way from the container, and the way to it.
+/// A side of a device, and what watches it: of an endpoint's port, the way from the container and
+/// the way to it; of a device that leads to other nodes, the way from them and the way to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     In,
     Out,
+    FromNodes,
+    ToNodes,
 }
 
 impl Side {
-    pub const BOTH: [Self; 2] = [Self::In, Self::Out];
+    pub const OF_PORT: [Self; 2] = [Self::In, Self::Out];
+    /// What sees what the kernel sends first: until it is there, nothing is carried.
+    pub const OF_UPLINK: [Self; 2] = [Self::ToNodes, Self::FromNodes];
+    pub const ALL: [Self; 4] = [Self::In, Self::Out, Self::FromNodes, Self::ToNodes];
 
     pub fn word(self) -> &'static str {
         match self {
-            Self::In => "in",
-            Self::Out => "out",
+            Self::In | Self::FromNodes => "in",
+            Self::Out | Self::ToNodes => "out",
         }
     }
 
@@ -42,13 +48,15 @@ impl Side {
         match self {
             Self::In => PROGRAM_IN,
             Self::Out => PROGRAM_OUT,
+            Self::FromNodes => PROGRAM_FROM_NODES,
+            Self::ToNodes => PROGRAM_TO_NODES,
         }
     }
 
     fn attach_type(self) -> TcAttachType {
         match self {
-            Self::In => TcAttachType::Ingress,
-            Self::Out => TcAttachType::Egress,
+            Self::In | Self::FromNodes => TcAttachType::Ingress,
+            Self::Out | Self::ToNodes => TcAttachType::Egress,
         }
     }
 }

@@ -45,14 +45,32 @@ pub enum Hindrance {
     Qdisc(String),
 }
 
-/// What is on the port that our programs must not go around.
-pub(crate) fn look(ifindex: u32, hook: Hook) -> io::Result<Option<Hindrance>> {
+/// What a device is to the programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// An endpoint's port, both of whose sides are gone around.
+    Port,
+    /// Leads to other nodes: what is carried out goes through its queue as everything does.
+    Uplink,
+}
+
+impl Role {
+    fn parents(self) -> &'static [u32] {
+        match self {
+            Self::Port => &[TC_H_ROOT, TC_H_INGRESS],
+            Self::Uplink => &[TC_H_INGRESS],
+        }
+    }
+}
+
+/// What is on the device that our programs must not go around.
+pub(crate) fn look(ifindex: u32, hook: Hook, role: Role) -> io::Result<Option<Hindrance>> {
     let flags = SocketFlags::CLOEXEC;
     // NETLINK_ROUTE is 0, which rustix writes as no protocol.
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(TIMEOUT))?;
-    for parent in [TC_H_ROOT, TC_H_INGRESS] {
-        let Some(kind) = qdisc_kind(&socket, ifindex, parent)? else {
+    for parent in role.parents() {
+        let Some(kind) = qdisc_kind(&socket, ifindex, *parent)? else {
             continue;
         };
         // Where we need it ourselves its filters are looked through before ours.

@@ -28,32 +28,70 @@
 //! control at the port. A port that has one is left alone (R4). One that comes later is seen at the
 //! next [`FastPath::ensure`], not before.
 //!
+//! # Between nodes
+//! The same, with a witness at each node. What comes from a container and goes the kernel's way
+//! gets a ticket: its flow as it came in, found again by a number in the packet's `tc_index`.
+//! `pontoon_to_nodes` stands where packets leave for other nodes. A packet with a ticket that comes
+//! out there in VXLAN, with the same addresses, ports and DSCP inside, and one hop less or none,
+//! proves its flow, and is the pattern: for a second `pontoon_in` puts around packets of this flow
+//! what the kernel has put around that one, with its own lengths, checksums and identification, the
+//! kernel's MACs, mark and priority, and sends them out by the same device, through its queue.
+//! `pontoon_from_nodes`, where packets of other nodes come in, does the reverse: what reached an
+//! endpoint's port the kernel's way proves the flow inside together with what was around it (nodes,
+//! source port, VNI, hops, DSCP), and packets of it are taken out and given to the endpoint.
+//!
+//! So routes, neighbour and forwarding entries, and the rules of both nodes on what is inside and
+//! on what is around, decide as ever; and a node with the fast path and one without understand each
+//! other, as all they see of each other is VXLAN. Copies renew proofs as on one node. Where GRO has
+//! put a copy together with other packets it is passed on: a piece comes twice, none is lost.
+//!
+//! The kernel's way is also that of: packets without a checksum, or with one that is complete
+//! (the outer checksum is made from an open inner one, as the kernel makes it: "LCO" in
+//! Documentation/networking/checksum-offloads.rst); "congestion experienced" from the underlay;
+//! datagrams of UDP that stand for several, on arrival. Packets of segments have no outer checksum
+//! over IPv4 (RFC 7348 section 4.1 asks for none), and over IPv6, where there must be one, go
+//! through the network's VXLAN device instead.
+//!
+//! Conntrack is not asked here either. Packets between endpoints of one network are not tracked by
+//! our rules, on one node and across; what others' rules track they see in part.
+//!
 //! # What it changes besides speed
 //! Counters of rules, and rules that act on a packet by chance, rate or content, see one packet
 //! in half a second of an established flow; a packet that comes just before its flow is proved can
-//! be overtaken; captures on the receiver's port do not show what is carried.
+//! be overtaken; captures on the receiver's port do not show what is carried, but while
+//! [`FastPath::step_aside`] says so. Programs of others at a device to other nodes see a copy twice.
 //!
 //! # Rooms
 //! `programs` loads and pins, `place` knows where, `attach` puts programs on ports, `hindrance`
-//! says on which not, `node` puts it together. Packet logic is in `fastpath-wire`, the programs are
+//! says on which not, `node` puts it together, `overlay` for what crosses nodes. Packet logic is in `fastpath-wire`, the programs are
 //! in `fastpath-ebpf`. Nothing here decides which networks have a fast path.
 
 mod attach;
+mod entries;
 mod error;
 mod hindrance;
 mod node;
+mod overlay;
 mod place;
 mod port;
 mod programs;
 mod raw;
 mod status;
 
+use model::{NetworkId, NodeId};
+
 pub use attach::Hook;
 pub use error::FastPathError;
 pub use hindrance::Hindrance;
 pub use node::{Ensured, FastPath};
+pub use overlay::{Overlay, Uplink};
 pub use port::Port;
-pub use status::{PortStatus, SlowCount, Status};
+pub use status::{PortStatus, SlowCount, Status, UplinkStatus};
+
+/// Whether a node's fast path is on for a network: one system call.
+pub fn is_on(node: NodeId, network: NetworkId) -> bool {
+    place::Place::of(node).is_on(network)
+}
 
 /// Whether this build has the programs.
 pub fn is_built() -> bool {

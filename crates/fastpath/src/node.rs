@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aya::maps::{MapError, PerCpuValues};
-use aya::util::nr_cpus;
-use fastpath_wire::{Counters, MAP_COUNTERS, MAP_PORTS, MAP_SETTINGS, Settings};
+use fastpath_wire::{MAP_SETTINGS, Settings};
 use model::{IfName, NetworkId, NodeId};
 
 use crate::attach::{Attacher, Hook, Side, detach};
+use crate::entries::{bump, enter_ports, in_map, insert_port, lease_aside, now, remove_port};
 use crate::error::{FastPathError, Result};
-use crate::hindrance::{self, Hindrance};
+use crate::hindrance::{self, Hindrance, Role};
+use crate::overlay::Overlay;
 use crate::place::Place;
 use crate::port::{Port, ifindex};
 use crate::programs::{self, Opened};
@@ -33,7 +33,9 @@ pub struct FastPath {
 pub struct Ensured {
     /// Ports that have the fast path now.
     pub on: Vec<IfName>,
-    /// Ports that go without.
+    /// Devices to other nodes that have it.
+    pub uplinks: Vec<IfName>,
+    /// Ports and devices to other nodes that go without.
     pub hindered: Vec<(IfName, Hindrance)>,
 }
 
@@ -65,6 +67,11 @@ impl FastPath {
     /// Whether it is on for a network: one system call.
     pub fn is_on(&self, network: NetworkId) -> bool {
         self.place.is_on(network)
+    }
+
+    /// Whether it is on for any: one system call.
+    pub fn is_loaded(&self) -> bool {
+        self.place.pin(MAP_SETTINGS).exists()
     }
 
     /// Loads this build's programs, in the place of others, and turns the fast path on for these
@@ -102,18 +109,19 @@ impl FastPath {
             proof_ns: u64::try_from(PROOF.as_nanos()).unwrap_or(u64::MAX),
             seed: random,
             generation: 1,
-            token: random as u32 & 0xffff | 1,
+            token: Settings::token_of(random),
         };
         let set = opened.settings.set(0, Raw(settings), 0);
         set.map_err(in_map(MAP_SETTINGS))
     }
 
-    /// Makes the ports that have the fast path those of these that can have it, among networks
-    /// that it is on for. `ports` are all of the node's.
+    /// Makes the ports that have the fast path those of these that can have it, and the devices to
+    /// other nodes those of these overlay networks, among networks that it is on for. `ports` and
+    /// `overlays` are all of the node's.
     ///
     /// # Errors
     /// A kernel that refuses; what was done before stays.
-    pub fn ensure(&self, ports: &[Port]) -> Result<Ensured> {
+    pub fn ensure(&self, ports: &[Port], overlays: &[Overlay]) -> Result<Ensured> {
         let Some(mut opened) = Opened::open(&self.place)? else {
             return Ok(Ensured::default());
         };
@@ -128,13 +136,20 @@ impl FastPath {
                 Err(hindrance) => ensured.hindered.push((port.name.clone(), hindrance)),
             }
         }
-        let changed = enter(&mut opened, &entries)?;
-        if changed {
+        let overlays = overlays.iter().filter(|o| networks.contains(&o.network));
+        let crossing = self.crossing(overlays, &mut ensured)?;
+        let changed = [
+            enter_ports(&mut opened, &entries)?,
+            crossing.enter(&mut opened)?,
+        ];
+        if changed.contains(&true) {
             bump(&mut opened)?;
         }
         self.attach(&entries)?;
+        self.attach_uplinks(&crossing)?;
         self.detach_others(&networks, &entries)?;
         ensured.on = entries.into_values().map(|(port, _)| port.name).collect();
+        ensured.uplinks = crossing.uplink_names();
         Ok(ensured)
     }
 
@@ -154,7 +169,7 @@ impl FastPath {
             Err(hindrance) => return Ok(Some(hindrance)),
         };
         let entries = Entries::from([(index, (port.clone(), wire))]);
-        insert(&mut opened, index, wire)?;
+        insert_port(&mut opened, index, wire)?;
         bump(&mut opened)?;
         self.attach(&entries)?;
         Ok(None)
@@ -171,7 +186,7 @@ impl FastPath {
         }
         if let Some(mut opened) = Opened::open(&self.place)? {
             if let Some(index) = self.index(name)? {
-                remove(&mut opened, index)?;
+                remove_port(&mut opened, index)?;
             }
             bump(&mut opened)?;
         }
@@ -192,15 +207,29 @@ impl FastPath {
             left.clear();
         }
         for network in gone {
-            for name in self.attached_ports(network)? {
+            for name in self.place.ports(network)? {
                 self.withdraw(network, &name)?;
             }
             self.place.remove_network(network)?;
         }
         if left.is_empty() {
+            self.detach_uplinks_but(&[])?;
             self.place.remove()?;
         }
         Ok(())
+    }
+
+    /// Has a port's packets go the kernel's way for so long, where captures see them; they go
+    /// back by themselves. False where the port has no fast path.
+    ///
+    /// # Errors
+    /// A map that can't be read or written.
+    pub fn step_aside(&self, name: &IfName, lease: Duration) -> Result<bool> {
+        let (Some(mut opened), Some(index)) = (Opened::open(&self.place)?, self.index(name)?)
+        else {
+            return Ok(false);
+        };
+        lease_aside(&mut opened, index, now(), lease)
     }
 
     /// Makes every flow prove itself again: called where rules have changed.
@@ -214,7 +243,7 @@ impl FastPath {
         }
     }
 
-    fn index(&self, name: &IfName) -> Result<Option<u32>> {
+    pub(crate) fn index(&self, name: &IfName) -> Result<Option<u32>> {
         ifindex(name).map_err(|source| FastPathError::Look {
             port: name.clone(),
             source,
@@ -229,9 +258,11 @@ impl FastPath {
         let (Some(index), Some(bridge)) = (index, bridge) else {
             return Ok(Err(Hindrance::NoDevice));
         };
-        let found = hindrance::look(index, self.hook).map_err(|source| FastPathError::Look {
-            port: port.name.clone(),
-            source,
+        let found = hindrance::look(index, self.hook, Role::Port).map_err(|source| {
+            FastPathError::Look {
+                port: port.name.clone(),
+                source,
+            }
         })?;
         Ok(match found {
             Some(hindrance) => Err(hindrance),
@@ -240,7 +271,7 @@ impl FastPath {
     }
 
     fn attach(&self, entries: &Entries) -> Result<()> {
-        for side in Side::BOTH {
+        for side in Side::OF_PORT {
             let (mut program, id) = programs::program(&self.place, side)?;
             let mut attacher = Attacher {
                 program: &mut program,
@@ -257,7 +288,7 @@ impl FastPath {
     }
 
     fn detach_port(&self, network: NetworkId, name: &IfName) -> Result<()> {
-        Side::BOTH.into_iter().try_for_each(|side| {
+        Side::OF_PORT.into_iter().try_for_each(|side| {
             let pin = self.place.link(network, name, side);
             detach(name, side, self.hook, &pin)
         })
@@ -265,7 +296,7 @@ impl FastPath {
 
     fn detach_others(&self, networks: &[NetworkId], entries: &Entries) -> Result<()> {
         for network in networks {
-            for name in self.attached_ports(*network)? {
+            for name in self.place.ports(*network)? {
                 let mut wanted = entries.values().map(|(port, _)| port);
                 if !wanted.any(|port| port.network == *network && port.name == name) {
                     self.detach_port(*network, &name)?;
@@ -273,83 +304,5 @@ impl FastPath {
             }
         }
         Ok(())
-    }
-
-    /// The ports that have a pin in a network.
-    fn attached_ports(&self, network: NetworkId) -> Result<Vec<IfName>> {
-        let mut names = Vec::new();
-        for pin in self.place.links(network)? {
-            let file = pin.file_name().unwrap_or_default().to_string_lossy();
-            let port = Side::BOTH
-                .iter()
-                .find_map(|side| file.strip_suffix(&format!("-{}", side.word())));
-            names.extend(port.and_then(|port| port.parse().ok()));
-        }
-        names.sort();
-        names.dedup();
-        Ok(names)
-    }
-}
-
-/// Makes the map of ports this one. Whether it was another.
-fn enter(opened: &mut Opened, entries: &Entries) -> Result<bool> {
-    let there: std::result::Result<Vec<_>, MapError> = opened.ports.iter().collect();
-    let there = BTreeMap::from_iter(there.map_err(in_map(MAP_PORTS))?);
-    let mut changed = false;
-    for index in there.keys().filter(|index| !entries.contains_key(index)) {
-        remove(opened, *index)?;
-        changed = true;
-    }
-    for (index, (_, wire)) in entries {
-        if there.get(index) != Some(&Raw(*wire)) {
-            insert(opened, *index, *wire)?;
-            changed = true;
-        }
-    }
-    Ok(changed)
-}
-
-fn insert(opened: &mut Opened, index: u32, wire: fastpath_wire::Port) -> Result<()> {
-    let cpus = nr_cpus().map_err(|(_, source)| FastPathError::ReadDir {
-        path: "/sys/devices/system/cpu/possible".into(),
-        source,
-    })?;
-    let zeros = PerCpuValues::try_from(vec![Raw(Counters::default()); cpus]);
-    let zeros = zeros.map_err(|source| in_map(MAP_COUNTERS)(MapError::IoError(source)))?;
-    let counted = opened.counters.insert(index, zeros, 0);
-    counted.map_err(in_map(MAP_COUNTERS))?;
-    let entered = opened.ports.insert(index, Raw(wire), 0);
-    entered.map_err(in_map(MAP_PORTS))
-}
-
-fn remove(opened: &mut Opened, index: u32) -> Result<()> {
-    absent_is_fine(opened.ports.remove(&index)).map_err(in_map(MAP_PORTS))?;
-    absent_is_fine(opened.counters.remove(&index)).map_err(in_map(MAP_COUNTERS))
-}
-
-fn absent_is_fine(removed: std::result::Result<(), MapError>) -> std::result::Result<(), MapError> {
-    match removed {
-        Err(MapError::SyscallError(error))
-            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
-        {
-            Ok(())
-        }
-        Err(MapError::KeyNotFound) => Ok(()),
-        other => other,
-    }
-}
-
-fn bump(opened: &mut Opened) -> Result<()> {
-    let Raw(mut settings) = opened.settings.get(&0, 0).map_err(in_map(MAP_SETTINGS))?;
-    // 0 is for settings that were never made.
-    settings.generation = settings.generation.wrapping_add(1).max(1);
-    let set = opened.settings.set(0, Raw(settings), 0);
-    set.map_err(in_map(MAP_SETTINGS))
-}
-
-pub(crate) fn in_map(map: &'static str) -> impl Fn(MapError) -> FastPathError {
-    move |source| FastPathError::Map {
-        map,
-        source: Box::new(source),
     }
 }

@@ -3,6 +3,7 @@
 //!     /sys/fs/bpf/pontoon/NODE/SETTINGS, PORTS, …      maps
 //!                              pontoon_in, pontoon_out  programs
 //!                              networks/ID/PORT-in, …   attachments, of networks that it is on for
+//!                              uplinks/DEVICE-in, …     and of devices that lead to other nodes
 //!
 //! bpffs forgets everything when the machine restarts, as the kernel does.
 
@@ -49,6 +50,19 @@ impl Place {
             .join(format!("{port}-{}", side.word()))
     }
 
+    fn uplinks_dir(&self) -> PathBuf {
+        self.root.join("uplinks")
+    }
+
+    pub fn uplink(&self, device: &IfName, side: Side) -> PathBuf {
+        self.uplinks_dir().join(format!("{device}-{}", side.word()))
+    }
+
+    /// The devices that have an attachment to other nodes.
+    pub fn uplinks(&self) -> Result<Vec<IfName>> {
+        Ok(devices(&names_in(&self.uplinks_dir())?))
+    }
+
     pub fn is_on(&self, network: NetworkId) -> bool {
         self.network(network).is_dir()
     }
@@ -64,7 +78,8 @@ impl Place {
                 source: errno.into(),
             })?;
         }
-        make_dir(self.networks_dir())
+        make_dir(self.networks_dir())?;
+        make_dir(self.uplinks_dir())
     }
 
     pub fn make_network(&self, network: NetworkId) -> Result<()> {
@@ -81,18 +96,13 @@ impl Place {
         Ok(networks)
     }
 
-    /// The attachments' pins of a network.
-    pub fn links(&self, network: NetworkId) -> Result<Vec<PathBuf>> {
-        let dir = self.network(network);
-        let names = names_in(&dir)?;
-        Ok(names.into_iter().map(|name| dir.join(name)).collect())
+    /// The ports that have an attachment in a network.
+    pub fn ports(&self, network: NetworkId) -> Result<Vec<IfName>> {
+        Ok(devices(&names_in(&self.network(network))?))
     }
 
     pub fn remove_network(&self, network: NetworkId) -> Result<()> {
-        for link in self.links(network)? {
-            remove_file(&link)?;
-        }
-        remove_dir(&self.network(network))
+        remove_with_files(&self.network(network))
     }
 
     pub fn remove(&self) -> Result<()> {
@@ -100,11 +110,25 @@ impl Place {
             self.remove_network(network)?;
         }
         remove_dir(&self.networks_dir())?;
-        for name in names_in(&self.root)? {
-            remove_file(&self.root.join(name))?;
-        }
-        remove_dir(&self.root)
+        remove_with_files(&self.uplinks_dir())?;
+        remove_with_files(&self.root)
     }
+}
+
+/// The devices that pins of attachments are named after.
+fn devices(pins: &[String]) -> Vec<IfName> {
+    let device = |pin: &String| pin.rsplit_once('-')?.0.parse().ok();
+    let mut devices: Vec<IfName> = pins.iter().filter_map(device).collect();
+    devices.sort();
+    devices.dedup();
+    devices
+}
+
+fn remove_with_files(dir: &Path) -> Result<()> {
+    for name in names_in(dir)? {
+        remove_file(&dir.join(name))?;
+    }
+    remove_dir(dir)
 }
 
 fn make_dir(path: PathBuf) -> Result<()> {

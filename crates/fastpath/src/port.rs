@@ -37,6 +37,7 @@ impl Port {
         fastpath_wire::Port {
             network: bridge,
             mtu: u32::from(self.mtu.bytes()),
+            aside_until_ns: 0,
             mac: [a, b, c, d, e, f, 0, 0],
             addresses,
         }

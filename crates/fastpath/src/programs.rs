@@ -6,7 +6,11 @@ use std::path::Path;
 use aya::EbpfLoader;
 use aya::maps::{Array, HashMap, Map, MapData, MapInfo, PerCpuHashMap};
 use aya::programs::SchedClassifier;
-use fastpath_wire::{Counters, MAP_COUNTERS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, Port, Settings};
+use fastpath_wire::{
+    Arrival, Bucket, Counters, Leaving, MAP_ARRIVALS, MAP_COUNTERS, MAP_LEAVING, MAP_OVERLAYS,
+    MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS, Overlay, Port, Proof, Settings,
+    Ticket, Uplink,
+};
 
 use crate::attach::Side;
 use crate::error::{FastPathError, Result};
@@ -18,10 +22,15 @@ const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(env!("PONTOON_PRO
 #[cfg(not(has_programs))]
 const OBJECT: Option<&[u8]> = None;
 
-const MAPS: [(&str, usize); 4] = [
+const MAPS: [(&str, usize); 9] = [
     (MAP_SETTINGS, size_of::<Settings>()),
     (MAP_PORTS, size_of::<Port>()),
-    (MAP_PROOFS, size_of::<fastpath_wire::Bucket>()),
+    (MAP_OVERLAYS, size_of::<Overlay>()),
+    (MAP_UPLINKS, size_of::<Uplink>()),
+    (MAP_PROOFS, size_of::<Bucket<Proof>>()),
+    (MAP_LEAVING, size_of::<Bucket<Leaving>>()),
+    (MAP_ARRIVALS, size_of::<Bucket<Arrival>>()),
+    (MAP_TICKETS, size_of::<Ticket>()),
     (MAP_COUNTERS, size_of::<Counters>()),
 ];
 
@@ -39,7 +48,7 @@ pub(crate) fn load(place: &Place) -> Result<()> {
     }
     let failed = |source| FastPathError::Load(Box::new(source));
     let mut object = loader.load(object).map_err(failed)?;
-    for side in Side::BOTH {
+    for side in Side::ALL {
         let name = side.program();
         let program = object
             .program_mut(name)
@@ -78,6 +87,9 @@ pub(crate) fn are_of_another_layout(place: &Place) -> bool {
 pub(crate) struct Opened {
     pub settings: Array<MapData, Raw<Settings>>,
     pub ports: HashMap<MapData, u32, Raw<Port>>,
+    /// By VNI.
+    pub overlays: HashMap<MapData, u32, Raw<Overlay>>,
+    pub uplinks: HashMap<MapData, u32, Raw<Uplink>>,
     pub counters: PerCpuHashMap<MapData, u32, Raw<Counters>>,
 }
 
@@ -90,6 +102,8 @@ impl Opened {
         Ok(Some(Self {
             settings: map(&place.pin(MAP_SETTINGS), MAP_SETTINGS)?,
             ports: map(&place.pin(MAP_PORTS), MAP_PORTS)?,
+            overlays: map(&place.pin(MAP_OVERLAYS), MAP_OVERLAYS)?,
+            uplinks: map(&place.pin(MAP_UPLINKS), MAP_UPLINKS)?,
             counters: map(&place.pin(MAP_COUNTERS), MAP_COUNTERS)?,
         }))
     }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use aya::Pod;
-use fastpath_wire::{Counters, Port, Settings};
+use fastpath_wire::{Counters, Overlay, Port, Settings, Uplink};
 
 /// A value of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,8 +11,12 @@ pub(crate) struct Raw<T>(pub T);
 
 // SAFETY: two words of 64 bits and two of 32, without padding; all bits mean something.
 unsafe impl Pod for Raw<Settings> {}
-// SAFETY: two words of 32 bits, eight bytes, six words of 64 bits, without padding; all bits mean
-// something.
+// SAFETY: two words of 32 bits, one of 64, eight bytes, six words of 64 bits, without padding; all
+// bits mean something.
 unsafe impl Pod for Raw<Port> {}
 // SAFETY: words of 64 bits.
 unsafe impl Pod for Raw<Counters> {}
+// SAFETY: two words of 32 bits.
+unsafe impl Pod for Raw<Overlay> {}
+// SAFETY: a word of 32 bits.
+unsafe impl Pod for Raw<Uplink> {}

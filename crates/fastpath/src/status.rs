@@ -1,13 +1,16 @@
 //! What the fast path does: ports, and packets counted on them.
 
+use std::path::PathBuf;
+
 use fastpath_wire::{Counters, MAP_COUNTERS, MAP_SETTINGS, Slow};
 use model::{IfName, NetworkId};
 use serde::Serialize;
 
 use crate::attach::{Attacher, Hook, Side};
+use crate::entries::{in_map, now};
 use crate::error::Result;
 use crate::hindrance::Hindrance;
-use crate::node::{FastPath, in_map};
+use crate::node::FastPath;
 use crate::port::Port;
 use crate::programs::{self, Opened};
 use crate::raw::Raw;
@@ -21,6 +24,21 @@ pub struct Status {
     pub proof_ms: u64,
     /// Of the networks that it is on for.
     pub ports: Vec<PortStatus>,
+    /// Devices that lead to other nodes.
+    pub uplinks: Vec<UplinkStatus>,
+}
+
+/// A device that leads to other nodes, and what came by it for overlay networks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UplinkStatus {
+    pub device: IfName,
+    /// Whether both programs are on it.
+    pub attached: bool,
+    pub fast_packets: u64,
+    pub fast_bytes: u64,
+    pub slow_packets: u64,
+    /// Why they were slow, without what never was.
+    pub slow: Vec<SlowCount>,
 }
 
 /// A port, and what came from its container.
@@ -32,8 +50,13 @@ pub struct PortStatus {
     pub attached: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hindrance: Option<Hindrance>,
+    /// Whether its packets go the kernel's way for a while, for a capture.
+    pub aside: bool,
     pub fast_packets: u64,
     pub fast_bytes: u64,
+    /// What came to the container from other nodes.
+    pub arrived_packets: u64,
+    pub arrived_bytes: u64,
     pub slow_packets: u64,
     /// Why they were slow, without what never was.
     pub slow: Vec<SlowCount>,
@@ -59,41 +82,57 @@ impl FastPath {
         let networks = self.networks()?;
         let ports = ports.iter().filter(|p| networks.contains(&p.network));
         let ports: Result<Vec<PortStatus>> = ports.map(|p| self.port_status(&opened, p)).collect();
+        let uplinks = self.place.uplinks()?.into_iter();
+        let uplinks = uplinks.map(|device| self.uplink_status(&opened, device));
         Ok(Some(Status {
             hook: self.hook,
             generation: settings.generation,
             proof_ms: settings.proof_ns / 1_000_000,
             ports: ports?,
+            uplinks: uplinks.collect::<Result<_>>()?,
         }))
     }
 
     fn port_status(&self, opened: &Opened, port: &Port) -> Result<PortStatus> {
         let found = self.look(port)?;
-        let counters = match &found {
-            Ok((index, _)) => counters(opened, *index)?,
-            Err(_) => Counters::default(),
-        };
-        let named = Slow::ALL.into_iter().zip(counters.slow);
-        let slow = named.filter(|(_, packets)| *packets > 0);
+        let index = found.as_ref().ok().map(|(index, _)| *index);
+        let counters = counters(opened, index)?;
+        let pin = |side| self.place.link(port.network, &port.name, side);
         Ok(PortStatus {
             network: port.network,
             port: port.name.clone(),
-            attached: self.is_attached(port)?,
+            attached: self.is_attached(&port.name, Side::OF_PORT, pin)?,
             hindrance: found.err(),
+            aside: index.is_some_and(|index| is_aside(opened, index)),
             fast_packets: counters.fast_packets,
             fast_bytes: counters.fast_bytes,
+            arrived_packets: counters.arrived_packets,
+            arrived_bytes: counters.arrived_bytes,
             slow_packets: counters.slow.iter().sum(),
-            slow: slow
-                .map(|(why, packets)| SlowCount {
-                    why: why.name(),
-                    packets,
-                })
-                .collect(),
+            slow: slow(&counters),
         })
     }
 
-    fn is_attached(&self, port: &Port) -> Result<bool> {
-        for side in Side::BOTH {
+    fn uplink_status(&self, opened: &Opened, device: IfName) -> Result<UplinkStatus> {
+        let counters = counters(opened, self.index(&device)?)?;
+        let pin = |side| self.place.uplink(&device, side);
+        Ok(UplinkStatus {
+            attached: self.is_attached(&device, Side::OF_UPLINK, pin)?,
+            fast_packets: counters.fast_packets,
+            fast_bytes: counters.fast_bytes,
+            slow_packets: counters.slow.iter().sum(),
+            slow: slow(&counters),
+            device,
+        })
+    }
+
+    fn is_attached(
+        &self,
+        device: &IfName,
+        sides: [Side; 2],
+        pin: impl Fn(Side) -> PathBuf,
+    ) -> Result<bool> {
+        for side in sides {
             let (mut program, id) = programs::program(&self.place, side)?;
             let attacher = Attacher {
                 program: &mut program,
@@ -101,8 +140,7 @@ impl FastPath {
                 side,
                 hook: self.hook,
             };
-            let pin = self.place.link(port.network, &port.name, side);
-            if !attacher.is_on(&port.name, &pin) {
+            if !attacher.is_on(device, &pin(side)) {
                 return Ok(false);
             }
         }
@@ -110,8 +148,26 @@ impl FastPath {
     }
 }
 
+fn is_aside(opened: &Opened, index: u32) -> bool {
+    let port = opened.ports.get(&index, 0);
+    port.is_ok_and(|Raw(port)| u128::from(port.aside_until_ns) > now().as_nanos())
+}
+
+fn slow(counters: &Counters) -> Vec<SlowCount> {
+    let named = Slow::ALL.into_iter().zip(counters.slow);
+    let slow = named.filter(|(_, packets)| *packets > 0);
+    slow.map(|(why, packets)| SlowCount {
+        why: why.name(),
+        packets,
+    })
+    .collect()
+}
+
 /// The sum over all CPUs.
-fn counters(opened: &Opened, index: u32) -> Result<Counters> {
+fn counters(opened: &Opened, index: Option<u32>) -> Result<Counters> {
+    let Some(index) = index else {
+        return Ok(Counters::default());
+    };
     let each = match opened.counters.get(&index, 0) {
         Ok(each) => each,
         Err(aya::maps::MapError::KeyNotFound) => return Ok(Counters::default()),
@@ -121,6 +177,8 @@ fn counters(opened: &Opened, index: u32) -> Result<Counters> {
     for Raw(one) in each.iter() {
         sum.fast_packets += one.fast_packets;
         sum.fast_bytes += one.fast_bytes;
+        sum.arrived_packets += one.arrived_packets;
+        sum.arrived_bytes += one.arrived_bytes;
         for (total, packets) in sum.slow.iter_mut().zip(one.slow) {
             *total += packets;
         }

@@ -1,6 +1,6 @@
 //! What changes in the kernel without us: whether it is time to look again.
 //!
-//! It listens to devices, addresses, routes, neighbours, forwarding switches and firewall rules,
+//! It listens to devices, addresses, queues, routes, neighbours, forwarding switches and firewall rules,
 //! and leaves out what our own processes do, what devices of strangers do among themselves, and
 //! what a table does by itself. It says that something changed, never what: whoever hears it
 //! observes. What it can't hear (values that the kernel tells nobody of, insides of targets) is
@@ -15,12 +15,12 @@ use netstate::Netns;
 use crate::error::{KernelError, Listed};
 use crate::namespace::Namespace;
 use crate::netlink::{Author, Listener, NetlinkError, Protocol, wait_for_either};
-use crate::nft::is_change_of_ours;
+use crate::nft::{is_change, is_change_of_ours};
 use known::Known;
 
 /// Groups of rtnetlink (`enum rtnetlink_groups`, `include/uapi/linux/rtnetlink.h`): devices,
-/// neighbours, and of IPv4 and IPv6 addresses, routes and switches.
-const ROUTE_GROUPS: [u32; 8] = [1, 3, 5, 9, 7, 11, 24, 25];
+/// neighbours, traffic control, and of IPv4 and IPv6 addresses, routes and switches.
+const ROUTE_GROUPS: [u32; 9] = [1, 3, 4, 5, 9, 7, 11, 24, 25];
 /// `NFNLGRP_NFTABLES`.
 const NFT_GROUPS: [u32; 1] = [7];
 
@@ -35,6 +35,8 @@ const BURST: Duration = Duration::from_millis(250);
 pub enum News {
     /// Something that may be ours is not as it was.
     Changed,
+    /// Somebody's rules are not as they were; nothing of ours is different.
+    OthersRules,
     Nothing,
 }
 
@@ -44,6 +46,8 @@ pub struct Monitor {
     route: Listener,
     nft: Listener,
     known: Known,
+    /// Whether somebody's rules changed.
+    others_rules: bool,
 }
 
 impl Monitor {
@@ -61,7 +65,12 @@ impl Monitor {
         let route = open(Protocol::Route, &ROUTE_GROUPS)?;
         let nft = open(Protocol::Netfilter, &NFT_GROUPS)?;
         let known = Known::read(&mut Namespace::of_node())?;
-        Ok(Self { route, nft, known })
+        Ok(Self {
+            route,
+            nft,
+            known,
+            others_rules: false,
+        })
     }
 
     /// Waits until something changed and the burst of changes is over, or for `timeout`.
@@ -76,6 +85,9 @@ impl Monitor {
                 if self.known.take_suspicion() {
                     return Ok(News::Changed);
                 }
+            }
+            if std::mem::take(&mut self.others_rules) {
+                return Ok(News::OthersRules);
             }
             if !self.hear_until(end)? {
                 return Ok(News::Nothing);
@@ -100,13 +112,19 @@ impl Monitor {
         if !any.map_err(|errno| failed(errno.into()))? {
             return Ok(false);
         }
-        let Self { route, nft, known } = self;
+        let Self {
+            route,
+            nft,
+            known,
+            others_rules,
+        } = self;
         let routes_whole = route.hear(|notice| known.note(notice)).map_err(failed)?;
         let nft_heard = nft.hear(|notice| {
             let is_ours = is_change_of_ours(notice.kind, notice.payload);
             if is_ours && notice.author != Author::Ours {
                 known.suspect_node();
             }
+            *others_rules |= is_change(notice.kind) && !is_ours;
         });
         if !(routes_whole && nft_heard.map_err(failed)?) {
             *known = Known::read(&mut Namespace::of_node())?;

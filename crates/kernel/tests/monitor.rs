@@ -19,8 +19,13 @@ const BOUND: Duration = Duration::from_secs(5);
 /// For so long nothing is told where nothing is to be told. Six times as long as a burst's end.
 const SILENCE: Duration = Duration::from_millis(300);
 
+/// Whether there is nothing to look for.
 fn is_quiet(monitor: &mut Monitor) -> bool {
-    monitor.wait(SILENCE).unwrap() == News::Nothing
+    match monitor.wait(SILENCE).unwrap() {
+        News::Changed => false,
+        News::OthersRules => is_quiet(monitor),
+        News::Nothing => true,
+    }
 }
 
 /// What was caused before is told before what is asked about.
@@ -126,6 +131,26 @@ fn what_strangers_do_among_themselves_is_no_news() {
         "for n in $(seq 3 40); do echo link del v$n; done | ip -batch -",
     ] {
         assert_no_news(&node, &mut monitor, change);
+    }
+}
+
+#[test]
+fn somebodys_rules_are_told_apart() {
+    let node = Node::new();
+    let mut kernel = Kernel::open().unwrap();
+    build(&mut kernel, &state(1));
+    let mut monitor = Monitor::open().unwrap();
+    wait_for_quiet(&mut monitor);
+    for change in [
+        "nft add table inet foreign",
+        "nft add chain inet foreign c",
+        "nft add rule inet foreign c drop",
+        "nft delete table inet foreign",
+    ] {
+        node.sh(change);
+        let told = monitor.wait(BOUND).unwrap();
+        assert_eq!(told, News::OthersRules, "{change}");
+        wait_for_quiet(&mut monitor);
     }
 }
 

@@ -179,7 +179,7 @@ fn a_deleted_port_is_forgotten() {
     let ground = Ground::on(false);
     let _flow = running(&ground);
     ground.node.sh("ip link del pont11");
-    let ensured = ground.fastpath.ensure(&ports()).unwrap();
+    let ensured = ground.fastpath.ensure(&ports(), &[]).unwrap();
     assert_eq!(ensured.hindered, [(port(B).name, Hindrance::NoDevice)]);
     let flow = Datagrams::between(A, C, 0);
     assert!(flow.passes(b"the others go on"));
@@ -192,7 +192,7 @@ fn a_port_with_a_queue_or_a_filter_goes_without() {
         "tc qdisc add dev pont11 root tbf rate 10mbit burst 10kb latency 50ms
          tc qdisc add dev pont12 ingress",
     );
-    let ensured = ground.fastpath.ensure(&ports()).unwrap();
+    let ensured = ground.fastpath.ensure(&ports(), &[]).unwrap();
     let qdisc = |kind: &str| Hindrance::Qdisc(kind.to_owned());
     assert_eq!(ensured.on, [port(A).name]);
     assert_eq!(

@@ -14,17 +14,17 @@ const BATCH: u64 = 60;
 const MARK: &[u8; 4] = b"PNTN";
 
 /// xorshift64*: the same packets on both nodes.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
     }
 
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }
 }
@@ -40,10 +40,16 @@ fn spec(random: &mut Random, number: u64) -> Spec {
     payload.extend(MARK);
     payload.extend(number.to_be_bytes());
     spec.payload = payload;
-    if random.below(4) > 0 {
-        return spec;
+    if random.below(4) == 0 {
+        make_odd(&mut spec, random);
     }
-    let other = Spec::new(C, B, family, protocol);
+    spec
+}
+
+/// Odd in one way.
+pub fn make_odd(spec: &mut Spec, random: &mut Random) {
+    let family = usize::from(spec.addresses.0.is_ipv6());
+    let other = Spec::new(C, B, family, spec.protocol);
     match random.below(14) {
         0 => spec.tcp_flags = random.below(64) as u8,
         1 => spec.fragment = MORE,
@@ -60,7 +66,6 @@ fn spec(random: &mut Random, number: u64) -> Spec {
         12 => spec.fragment = WHOLE | 0x8000,
         _ => spec.tcp_flags = ACK | 0xc0,
     }
-    spec
 }
 
 /// What arrived at B and C, sorted: the way may overtake, but neither lose nor make.

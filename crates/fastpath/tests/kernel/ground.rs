@@ -100,6 +100,7 @@ impl Ground {
                 "ip netns add {name}
                  ip link add {port} type veth peer name eth0 netns {name} address {mac}
                  ip link set {port} master br0 up
+                 bridge fdb replace {mac} dev {port} master static
                  ip -n {name} addr add 10.5.0.{number}/24 dev eth0
                  ip -n {name} addr add fd00:5::{number:x}/64 dev eth0 nodad
                  ip -n {name} link set lo up
@@ -122,7 +123,7 @@ impl Ground {
 
     pub fn turn_on(&self) {
         self.fastpath.turn_on(&[NETWORK], 0x1234_5678).unwrap();
-        let ensured = self.fastpath.ensure(&ports()).unwrap();
+        let ensured = self.fastpath.ensure(&ports(), &[]).unwrap();
         assert_eq!((ensured.on.len(), ensured.hindered.len()), (3, 0));
     }
 

@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crossing;
 mod ground;
+mod nodes;
 mod packets;
 
 mod changes;
 mod difference;
+mod difference_across;
 mod flows;
 mod refusals;

@@ -129,6 +129,10 @@ impl Known {
             libc::RTM_NEWADDR | libc::RTM_DELADDR => self.note_address(&notice),
             libc::RTM_NEWROUTE | libc::RTM_DELROUTE => self.note_route(&notice),
             libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => self.note_neighbour(&notice),
+            libc::RTM_NEWQDISC
+            | libc::RTM_DELQDISC
+            | libc::RTM_NEWTFILTER
+            | libc::RTM_DELTFILTER => self.note_queue(&notice),
             NEW_NETCONF => self.note_switch(notice.payload),
             _ => None,
         };
@@ -239,6 +243,16 @@ impl Known {
         }
         let device = self.devices.get(&index)?;
         if device.is_in_use() && !device.is("veth") {
+            self.suspect(Some(index));
+        }
+        Some(())
+    }
+
+    /// What somebody does to the queue or the detour of a device of ours.
+    fn note_queue(&mut self, notice: &Notice<'_>) -> Option<()> {
+        let index = read_u32(notice.payload.get(4..)?)?;
+        let device = self.devices.get(&index)?;
+        if device.is_in_use() && notice.author == Author::Stranger {
             self.suspect(Some(index));
         }
         Some(())

@@ -27,4 +27,4 @@ mod wire;
 pub use drops::{Dropped, dropped};
 pub use observe::{Ruleset, element, observe};
 pub use transaction::{TransactionError, transaction};
-pub use wire::is_change_of_ours;
+pub use wire::{is_change, is_change_of_ours};

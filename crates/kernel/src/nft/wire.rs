@@ -84,9 +84,13 @@ pub fn is_ours(attrs: Attrs<'_>) -> bool {
 /// Whether a notice is of a change to our tables. A new generation, behind every transaction, is
 /// about no table.
 pub fn is_change_of_ours(kind: u16, payload: &[u8]) -> bool {
+    is_change(kind) && is_ours(attrs(payload))
+}
+
+/// Whether a message tells of a change of anybody's rules: the end of a transaction is none.
+pub fn is_change(kind: u16) -> bool {
     const NEW_GENERATION: u16 = NFNL_SUBSYS_NFTABLES << 8 | Kind::NewGen as u16;
-    let is_change = kind >> 8 == NFNL_SUBSYS_NFTABLES && kind != NEW_GENERATION;
-    is_change && is_ours(attrs(payload))
+    kind >> 8 == NFNL_SUBSYS_NFTABLES && kind != NEW_GENERATION
 }
 
 pub fn put_u32(message: &mut Message, kind: u16, value: u32) {

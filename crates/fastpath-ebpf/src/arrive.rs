@@ -1,0 +1,204 @@
+//! To a container: takes packets of other nodes out of what is around them, and sees what the
+//! kernel gives to containers.
+
+use aya_ebpf::bindings::{BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6};
+use fastpath_wire::{
+    Arrival, ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, Kind, Outer, Port, Settings,
+    Sized, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow, parse_outer,
+};
+
+use crate::carry::{flow_of, give_to};
+use crate::context::Packet;
+use crate::maps::{arrivals, count_arrived, count_fast, count_slow, now, overlay, port, proofs};
+use crate::tickets;
+use crate::{ON, Seen};
+
+#[inline(always)]
+pub fn from_nodes(packet: &Packet<'_>, settings: &Settings) -> i32 {
+    if packet.is_tagged() || !packet.is_for_us() {
+        return ON;
+    }
+    packet.gather_outer();
+    match parse_outer(packet) {
+        Some((underlay, outer)) if overlay(outer.vni()).is_some() => match underlay {
+            Underlay::Ipv4 => unwrap::<VXLAN4_BYTES>(packet, settings, &outer),
+            Underlay::Ipv6 => unwrap::<VXLAN6_BYTES>(packet, settings, &outer),
+        },
+        _ => ON,
+    }
+}
+
+#[inline(always)]
+fn unwrap<const AROUND: usize>(packet: &Packet<'_>, settings: &Settings, outer: &Outer) -> i32 {
+    let ifindex = packet.ifindex();
+    packet.gather_inner(AROUND);
+    let inner = Inside::<_, AROUND>(packet);
+    let why = match parse_flow(&inner) {
+        Ok(flow) => {
+            let key = flow.key(ifindex);
+            if is_own_copy(packet, settings, &key) {
+                return ON;
+            }
+            match shortcut::<AROUND>(packet, settings, &flow, &key, outer) {
+                Ok(action) => return action,
+                Err(why) => {
+                    let frame = (Kind::Packet, inner.bytes());
+                    tickets::give(packet, settings, &key, outer, frame);
+                    why
+                }
+            }
+        }
+        Err(why) => why,
+    };
+    count_slow(ifindex, why);
+    ON
+}
+
+/// Nodes of one machine may have the same token.
+#[inline(always)]
+fn is_own_copy(packet: &Packet<'_>, settings: &Settings, key: &FlowKey) -> bool {
+    let is_copy = settings.is_copy(packet.tc_index());
+    is_copy && tickets::of(packet, settings).is_some_and(|ticket| ticket.key.is(key))
+}
+
+#[inline(always)]
+fn shortcut<const AROUND: usize>(
+    packet: &Packet<'_>,
+    settings: &Settings,
+    flow: &Flow,
+    key: &FlowKey,
+    outer: &Outer,
+) -> Result<i32, Slow> {
+    let found = arrivals(key, settings).and_then(|bucket| bucket.find(key));
+    let way = found
+        .filter(|way| way.outer.is(outer))
+        .ok_or(Slow::Unproved)?;
+    let size = Sized {
+        frame: packet.frame_bytes() - AROUND as u32,
+        headers: flow.headers,
+        segment: packet.segment_bytes(),
+    };
+    let now = now();
+    let verdict = way.proof.verdict(now, settings, size);
+    match verdict {
+        Verdict::Unproved => return Err(Slow::Unproved),
+        Verdict::TooBig => return Err(Slow::TooBig),
+        Verdict::Fast | Verdict::FastAndAsk => {}
+    }
+    // Nothing but what is around it protects a packet without. Datagrams of one packet of segments
+    // would be taken for what is around them.
+    if flow.check == 0 || (size.segment != 0 && !flow.is_tcp()) {
+        return Err(Slow::Checksum);
+    }
+    let ip = *packet
+        .at::<IP_FIRST>(AROUND + ETHERNET_BYTES as usize)
+        .ok_or(Slow::Odd)?;
+    if verdict == Verdict::FastAndAsk {
+        way.proof.asked_ns = now;
+        tickets::send_copy(packet, settings, key, outer, size.frame);
+    }
+    let ifindex = packet.ifindex();
+    // What is inside may be of the other family.
+    let flags = match (AROUND, flow.is_ipv4()) {
+        (VXLAN4_BYTES, false) => BPF_F_ADJ_ROOM_DECAP_L3_IPV6 as u64,
+        (VXLAN6_BYTES, true) => BPF_F_ADJ_ROOM_DECAP_L3_IPV4 as u64,
+        _ => 0,
+    };
+    if !packet.adjust_room(-(AROUND as i32), flags) {
+        return Err(Slow::Odd);
+    }
+    packet.write_first(&way.front(&ip));
+    count_fast(ifindex, size.frame);
+    let target = way.proof.target;
+    count_arrived(target, size.frame);
+    Ok(give_to(packet, target))
+}
+
+/// Writes down that the kernel delivers this flow.
+#[inline(always)]
+pub fn confirm(packet: &Packet<'_>, settings: &Settings) -> Seen {
+    let is_copy = settings.is_copy(packet.tc_index());
+    match confirmed(packet, settings, is_copy) {
+        Some(()) if is_copy => Seen::Copy,
+        Some(()) => Seen::Packet,
+        None => Seen::Stranger,
+    }
+}
+
+#[inline(always)]
+fn confirmed(packet: &Packet<'_>, settings: &Settings, is_copy: bool) -> Option<()> {
+    let from = packet.came_in_by();
+    // What the node sends itself came in by nothing.
+    if from == 0 {
+        return None;
+    }
+    let flow = flow_of(packet).ok()?;
+    let receiver = port(packet.ifindex())?;
+    match port(from) {
+        Some(sender) => within_node(packet, settings, &flow, [sender, receiver]),
+        None => {
+            let ticket = tickets::of(packet, settings)?;
+            // What GRO has put together is more than the copy.
+            if is_copy && ticket.frame != packet.frame_bytes() {
+                return None;
+            }
+            from_node(packet, settings, &flow, receiver, ticket)
+        }
+    }
+}
+
+#[inline(always)]
+fn within_node(
+    packet: &Packet<'_>,
+    settings: &Settings,
+    flow: &Flow,
+    [sender, receiver]: [&Port; 2],
+) -> Option<()> {
+    let now = now();
+    if !sender.speaks_to(receiver, flow) {
+        return None;
+    }
+    // It has arrived; but somebody listens.
+    if !sender.takes_part(now) || !receiver.takes_part(now) {
+        return Some(());
+    }
+    let key = flow.key(packet.came_in_by());
+    let proof = proofs(&key, settings)?.place(&key);
+    proof.key = key;
+    proof.proved_ns = now;
+    proof.generation = settings.generation;
+    proof.target = packet.ifindex();
+    proof.frame_max = receiver.mtu + ETHERNET_BYTES;
+    Some(())
+}
+
+#[inline(always)]
+fn from_node(
+    packet: &Packet<'_>,
+    settings: &Settings,
+    flow: &Flow,
+    receiver: &Port,
+    ticket: &Ticket,
+) -> Option<()> {
+    let hops_taken = flow.hops_from(&ticket.key)?;
+    let network = overlay(ticket.outer.vni())?;
+    if network.network != receiver.network || !receiver.is_receiver_of(flow) {
+        return None;
+    }
+    let now = now();
+    // It is what it was; but rules may have changed, or somebody listens.
+    if ticket.generation != settings.generation || !receiver.takes_part(now) {
+        return Some(());
+    }
+    let key = ticket.key;
+    let way: &mut Arrival = arrivals(&key, settings)?.place(&key);
+    way.proof.key = key;
+    way.outer = ticket.outer;
+    way.ethernet = *packet.first()?;
+    way.hops_taken = hops_taken;
+    way.proof.generation = settings.generation;
+    way.proof.target = packet.ifindex();
+    way.proof.frame_max = receiver.mtu + ETHERNET_BYTES;
+    way.proof.proved_ns = now;
+    Some(())
+}

@@ -1,0 +1,136 @@
+//! Overlay networks: the devices that lead to other nodes, and the programs on them.
+
+use std::collections::BTreeMap;
+
+use fastpath_wire::{MAP_OVERLAYS, MAP_UPLINKS};
+use model::{IfName, Mtu, NetworkId, Vni};
+
+use crate::attach::{Attacher, Side, detach};
+use crate::entries::{count_from_zero, enter, forget_counters};
+use crate::error::{FastPathError, Result};
+use crate::hindrance::{self, Hindrance, Role};
+use crate::node::{Ensured, FastPath};
+use crate::programs::{self, Opened};
+
+/// What the fast path needs to know of a network over several nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlay {
+    pub network: NetworkId,
+    pub bridge: IfName,
+    pub vni: Vni,
+    /// Its VXLAN device.
+    pub device: IfName,
+    /// The devices that lead to other nodes.
+    pub uplinks: Vec<Uplink>,
+}
+
+/// A device that has an underlay address of the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uplink {
+    pub name: IfName,
+    pub mtu: Mtu,
+}
+
+/// Overlay networks and devices as the maps have them.
+#[derive(Debug, Default)]
+pub(crate) struct Crossing {
+    overlays: BTreeMap<u32, fastpath_wire::Overlay>,
+    uplinks: BTreeMap<u32, (IfName, fastpath_wire::Uplink)>,
+}
+
+impl Crossing {
+    /// Whether the maps were otherwise.
+    pub fn enter(&self, opened: &mut Opened) -> Result<bool> {
+        let uplinks = self.uplinks.iter();
+        let uplinks = uplinks.map(|(index, (_, wire))| (*index, *wire)).collect();
+        let overlays = enter(&mut opened.overlays, MAP_OVERLAYS, &self.overlays)?;
+        let uplinks = enter(&mut opened.uplinks, MAP_UPLINKS, &uplinks)?;
+        for index in &uplinks.gone {
+            forget_counters(opened, *index)?;
+        }
+        for index in &uplinks.entered {
+            count_from_zero(opened, *index)?;
+        }
+        Ok(!overlays.is_empty() || !uplinks.is_empty())
+    }
+
+    pub fn uplink_names(&self) -> Vec<IfName> {
+        let names = self.uplinks.values().map(|(name, _)| name.clone());
+        names.collect()
+    }
+}
+
+impl FastPath {
+    /// What is there of these networks. Devices that have to go without are told.
+    pub(crate) fn crossing<'a>(
+        &self,
+        overlays: impl Iterator<Item = &'a Overlay>,
+        ensured: &mut Ensured,
+    ) -> Result<Crossing> {
+        let mut crossing = Crossing::default();
+        for overlay in overlays {
+            let (network, device) = (self.index(&overlay.bridge)?, self.index(&overlay.device)?);
+            let Some((network, device)) = network.zip(device) else {
+                continue;
+            };
+            let wire = fastpath_wire::Overlay { network, device };
+            crossing.overlays.insert(overlay.vni.number(), wire);
+            for uplink in &overlay.uplinks {
+                match self.look_at_uplink(&uplink.name)? {
+                    Ok(index) => {
+                        let mtu = u32::from(uplink.mtu.bytes());
+                        let entry = (uplink.name.clone(), fastpath_wire::Uplink { mtu });
+                        crossing.uplinks.insert(index, entry);
+                    }
+                    Err(hindrance) => {
+                        let told = (uplink.name.clone(), hindrance);
+                        if !ensured.hindered.contains(&told) {
+                            ensured.hindered.push(told);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(crossing)
+    }
+
+    fn look_at_uplink(&self, name: &IfName) -> Result<std::result::Result<u32, Hindrance>> {
+        let Some(index) = self.index(name)? else {
+            return Ok(Err(Hindrance::NoDevice));
+        };
+        let found = hindrance::look(index, self.hook, Role::Uplink);
+        let found = found.map_err(|source| FastPathError::Look {
+            port: name.clone(),
+            source,
+        })?;
+        Ok(found.map_or(Ok(index), Err))
+    }
+
+    /// Puts the programs on these devices, and takes them off all others.
+    pub(crate) fn attach_uplinks(&self, crossing: &Crossing) -> Result<()> {
+        let names = crossing.uplink_names();
+        for side in Side::OF_UPLINK {
+            let (mut program, id) = programs::program(&self.place, side)?;
+            let mut attacher = Attacher {
+                program: &mut program,
+                id,
+                side,
+                hook: self.hook,
+            };
+            for name in &names {
+                attacher.ensure(name, &self.place.uplink(name, side))?;
+            }
+        }
+        self.detach_uplinks_but(&names)
+    }
+
+    pub(crate) fn detach_uplinks_but(&self, stay: &[IfName]) -> Result<()> {
+        let others = self.place.uplinks()?;
+        for name in others.iter().filter(|name| !stay.contains(name)) {
+            for side in Side::OF_UPLINK.into_iter().rev() {
+                detach(name, side, self.hook, &self.place.uplink(name, side))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! Thousands of packets from one node to another, plain, odd and hostile: with the fast path and
+//! without, the same arrives, byte for byte.
+
+use std::thread;
+
+use testnet::{Sniffer, wait_until};
+
+use crate::difference::{Random, make_odd};
+use crate::ground::{A, B, BOUND};
+use crate::nodes::{FAR, NEAR, Nodes, Underlay};
+use crate::packets::{Spec, TCP, UDP};
+
+const BATCHES: u64 = 40;
+/// Few enough for a sniffer's buffer.
+const BATCH: u64 = 60;
+const MARK: &[u8; 4] = b"PNTN";
+
+/// From the one container to the other, by the bridge.
+fn plain(family: usize, protocol: u8) -> Spec {
+    Spec::new(A, B, family, protocol).with(|spec| {
+        spec.macs = (NEAR.mac(), NEAR.bridge_mac());
+        spec.addresses = (NEAR.addresses()[family], FAR.addresses()[family]);
+    })
+}
+
+fn spec(random: &mut Random, number: u64) -> Spec {
+    let (family, protocol) = (random.below(2) as usize, random.of(&[TCP, UDP]));
+    let mut spec = plain(family, protocol);
+    spec.ports.0 += random.below(3) as u16;
+    let mut payload = vec![b'.'; random.below(1_200) as usize];
+    payload.extend(MARK);
+    payload.extend(number.to_be_bytes());
+    spec.payload = payload;
+    if random.below(4) == 0 {
+        make_odd(&mut spec, random);
+    }
+    spec
+}
+
+fn deliveries(underlay: Underlay, fast: bool) -> (Vec<Vec<u8>>, u64) {
+    let nodes = if fast {
+        Nodes::on(underlay)
+    } else {
+        Nodes::new(underlay)
+    };
+    let sniffer = FAR.container().sniff("eth0");
+    let mut random = Random(0x5eed);
+    let mut arrived = Vec::new();
+    for batch in 0..BATCHES {
+        let numbers = batch * BATCH..(batch + 1) * BATCH;
+        let mut frames: Vec<_> = numbers.map(|n| spec(&mut random, n).frame()).collect();
+        let marker = format!("end of {batch}").into_bytes();
+        frames.push(plain(0, UDP).with(|s| s.payload = marker.clone()).frame());
+        NEAR.container().send_frames("eth0", &frames);
+        arrived.extend(own_before(&sniffer, &marker));
+    }
+    if fast {
+        wait_until("all is counted", BOUND, || nodes.carried(FAR)[1] > 0);
+    }
+    arrived.sort();
+    let carried = if fast { nodes.carried(FAR)[1] } else { 0 };
+    (arrived, carried)
+}
+
+fn own_before(sniffer: &Sniffer, marker: &[u8]) -> Vec<Vec<u8>> {
+    let frames = sniffer.until(|frame| frame.ends_with(marker));
+    let own = frames
+        .into_iter()
+        .filter(|frame| frame.windows(MARK.len()).any(|bytes| bytes == MARK));
+    own.collect()
+}
+
+fn same_deliveries(underlay: Underlay) {
+    let run = |fast: bool| thread::spawn(move || deliveries(underlay, fast));
+    let (with, without) = (run(true), run(false));
+    let ((with, carried), (without, _)) = (with.join().unwrap(), without.join().unwrap());
+    assert!(carried > BATCHES * BATCH / 3, "only {carried} were carried");
+    assert!(without.len() as u64 > BATCHES * BATCH / 2);
+    let lost = without.iter().filter(|f| with.binary_search(f).is_err());
+    let made = with.iter().filter(|f| without.binary_search(f).is_err());
+    let (lost, made): (Vec<_>, Vec<_>) = (lost.collect(), made.collect());
+    assert!(
+        lost.is_empty() && made.is_empty(),
+        "lost {lost:x?}\nmade {made:x?}"
+    );
+    assert_eq!(with.len(), without.len());
+}
+
+#[test]
+fn the_same_packets_arrive_from_another_node_with_and_without() {
+    same_deliveries(Underlay::Ipv4);
+}
+
+#[test]
+fn the_same_packets_arrive_over_ipv6_with_and_without() {
+    same_deliveries(Underlay::Ipv6);
+}

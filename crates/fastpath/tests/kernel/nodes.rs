@@ -1,0 +1,280 @@
+//! Two nodes with a bridge and a VXLAN device each, as Pontoon makes them, and a container on each.
+
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use fastpath::{FastPath, Overlay, Port, PortStatus, Uplink};
+use model::{Mtu, NetworkId, NodeId};
+use testnet::{Netns, Node, wait_until};
+
+use crate::ground::{BOUND, Datagrams, Stream};
+
+pub const NETWORK: NetworkId = NetworkId(9);
+const VNI: u32 = 4050;
+/// The container of the first node, and of the second.
+pub const NEAR: Side = Side(1);
+pub const FAR: Side = Side(2);
+
+/// One of the two nodes, and what is on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Side(u8);
+
+/// The family of the nodes' addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Underlay {
+    Ipv4,
+    Ipv6,
+}
+
+impl Underlay {
+    fn address(self, side: Side) -> String {
+        match self {
+            Self::Ipv4 => format!("192.0.2.{}", side.0),
+            Self::Ipv6 => format!("2001:db8::{}", side.0),
+        }
+    }
+
+    pub fn mtu_inside(self) -> u16 {
+        match self {
+            Self::Ipv4 => 1450,
+            Self::Ipv6 => 1430,
+        }
+    }
+}
+
+impl Side {
+    pub fn node(self) -> Netns {
+        Netns::named(&format!("n{}", self.0))
+    }
+
+    pub fn container(self) -> Netns {
+        Netns::named(&format!("c{}", self.0))
+    }
+
+    pub fn other(self) -> Self {
+        Self(3 - self.0)
+    }
+
+    /// Of the container, by family.
+    pub fn addresses(self) -> [IpAddr; 2] {
+        let n = self.0;
+        [
+            [10, 50, n, 10].into(),
+            format!("fd00:50:0:{n}::a").parse().unwrap(),
+        ]
+    }
+
+    pub fn mac(self) -> [u8; 6] {
+        [2, 0, 0, 50, self.0, 10]
+    }
+
+    pub fn bridge_mac(self) -> [u8; 6] {
+        [2, 0, 0, 51, self.0, 1]
+    }
+
+    fn fastpath(self) -> FastPath {
+        FastPath::of(NodeId::from_bits(0xfa50 + u64::from(self.0)))
+    }
+}
+
+pub struct Nodes {
+    pub node: Node,
+    pub underlay: Underlay,
+}
+
+impl Nodes {
+    /// The calling thread moves to them. The fast path is off.
+    pub fn new(underlay: Underlay) -> Self {
+        assert!(
+            fastpath::is_built(),
+            "built without the fast path: run `scripts/setup fastpath` and build again"
+        );
+        let node = Node::new();
+        node.sh("ip netns add n1
+                 ip netns add n2
+                 ip -n n1 link add up0 type veth peer name up0 netns n2");
+        let nodes = Self { node, underlay };
+        for side in [NEAR, FAR] {
+            nodes.make_node(side);
+        }
+        for (from, address) in [NEAR, FAR].into_iter().flat_map(|side| {
+            let far = side.other().addresses();
+            far.map(|address| (format!("c{}", side.0), address))
+        }) {
+            let ping = format!("ip netns exec {from} ping -q -c1 -W1 {address}");
+            wait_until("a ping is answered", BOUND * 5, || {
+                nodes.node.try_sh(&ping).success()
+            });
+        }
+        nodes
+    }
+
+    fn make_node(&self, side: Side) {
+        let (n, o) = (side.0, side.other().0);
+        let (own, other) = (
+            self.underlay.address(side),
+            self.underlay.address(side.other()),
+        );
+        let mtu = self.underlay.mtu_inside();
+        let bridge = text(side.bridge_mac());
+        let bits = match self.underlay {
+            Underlay::Ipv4 => "24",
+            Underlay::Ipv6 => "64 nodad",
+        };
+        self.node.sh(&format!(
+            "on() {{ ip netns exec n{n} \"$@\"; }}
+             on sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+             on ip link set lo up
+             on ip addr add {own}/{bits} dev up0
+             on ip link set up0 up
+             on ip link add br0 address {bridge} type bridge
+             on ip link set br0 mtu {mtu} up
+             on ip addr add 10.50.{n}.1/24 dev br0
+             on ip addr add fd00:50:0:{n}::1/64 dev br0 nodad
+             on ip link add pv-{VNI} address 02:00:00:00:00:0{n} type vxlan id {VNI} \
+                local {own} dstport 4789 nolearning
+             on ip link set pv-{VNI} mtu {mtu} up
+             on ip neigh replace 10.50.{o}.0 lladdr 02:00:00:00:00:0{o} dev pv-{VNI} nud permanent
+             on ip neigh replace fd00:50:0:{o}:: lladdr 02:00:00:00:00:0{o} dev pv-{VNI} \
+                nud permanent
+             on bridge fdb replace 02:00:00:00:00:0{o} dev pv-{VNI} dst {other} self permanent
+             on ip route add 10.50.{o}.0/24 via 10.50.{o}.0 dev pv-{VNI} onlink src 10.50.{n}.1
+             on ip route add fd00:50:0:{o}::/64 via fd00:50:0:{o}:: dev pv-{VNI} onlink
+             ip netns add c{n}
+             on ip link add pont1 mtu {mtu} type veth peer name eth0 mtu {mtu} \
+                address 02:00:00:32:0{n}:0a netns c{n}
+             on ip link set pont1 master br0 up
+             ip -n c{n} link set lo up
+             ip -n c{n} addr add 10.50.{n}.10/24 dev eth0
+             ip -n c{n} addr add fd00:50:0:{n}::a/64 dev eth0 nodad
+             ip -n c{n} link set eth0 up
+             ip -n c{n} route add default via 10.50.{n}.1
+             ip -n c{n} route add default via fd00:50:0:{n}::1"
+        ));
+    }
+
+    /// With the fast path on, on both.
+    pub fn on(underlay: Underlay) -> Self {
+        let nodes = Self::new(underlay);
+        for side in [NEAR, FAR] {
+            nodes.turn_on(side);
+        }
+        nodes
+    }
+
+    pub fn turn_on(&self, side: Side) {
+        let (ports, overlays) = (vec![self.port(side)], vec![self.overlay()]);
+        let ensured = side.node().run(|| {
+            let random = 0x1234_5678 + 0x100 * u64::from(side.0);
+            side.fastpath().turn_on(&[NETWORK], random).unwrap();
+            side.fastpath().ensure(&ports, &overlays).unwrap()
+        });
+        let count = (ensured.on.len(), ensured.uplinks.len());
+        assert_eq!(count, (1, 1), "{ensured:?}");
+    }
+
+    pub fn turn_off(&self, side: Side) {
+        side.node().run(|| side.fastpath().turn_off(None).unwrap());
+    }
+
+    /// For so long.
+    pub fn step_aside(&self, side: Side, lease: Duration) {
+        let port = self.port(side).name;
+        let stepped = side
+            .node()
+            .run(|| side.fastpath().step_aside(&port, lease).unwrap());
+        assert!(stepped);
+    }
+
+    /// A flow of datagrams that both nodes carry.
+    pub fn running(&self) -> Datagrams {
+        let flow = datagrams(0);
+        let before = [NEAR, FAR].map(|side| self.carried(side));
+        wait_until("both nodes carry the flow", BOUND, || {
+            assert!(flow.passes(b"again"));
+            let now = [NEAR, FAR].map(|side| self.carried(side));
+            now.as_flattened()
+                .iter()
+                .zip(before.as_flattened())
+                .all(|(now, before)| now > before)
+        });
+        flow
+    }
+
+    pub fn bump(&self, side: Side) {
+        side.node().run(|| side.fastpath().bump().unwrap());
+    }
+
+    fn port(&self, side: Side) -> Port {
+        Port {
+            network: NETWORK,
+            name: "pont1".parse().unwrap(),
+            bridge: "br0".parse().unwrap(),
+            mtu: self.underlay.mtu_inside().try_into().unwrap(),
+            mac: model::Mac::from_bytes(side.mac()).unwrap(),
+            addresses: side.addresses().to_vec(),
+        }
+    }
+
+    fn overlay(&self) -> Overlay {
+        Overlay {
+            network: NETWORK,
+            bridge: "br0".parse().unwrap(),
+            vni: VNI.try_into().unwrap(),
+            device: format!("pv-{VNI}").parse().unwrap(),
+            uplinks: vec![Uplink {
+                name: "up0".parse().unwrap(),
+                mtu: Mtu::ETHERNET,
+            }],
+        }
+    }
+
+    pub fn status(&self, side: Side) -> PortStatus {
+        let ports = [self.port(side)];
+        let status = side
+            .node()
+            .run(|| side.fastpath().status(&ports).unwrap().unwrap());
+        status.ports.into_iter().next().unwrap()
+    }
+
+    /// What a node has sent fast, and what it has received so.
+    pub fn carried(&self, side: Side) -> [u64; 2] {
+        let status = self.status(side);
+        [status.fast_packets, status.arrived_packets]
+    }
+}
+
+fn text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// A UDP flow between the containers.
+pub fn datagrams(family: usize) -> Datagrams {
+    let bind = |side: Side| {
+        let at = SocketAddr::new(side.addresses()[family], 0);
+        let socket = side.container().run(|| UdpSocket::bind(at)).unwrap();
+        socket.set_read_timeout(Some(BOUND)).unwrap();
+        socket
+    };
+    let (client, server) = (bind(NEAR), bind(FAR));
+    client.connect(server.local_addr().unwrap()).unwrap();
+    server.connect(client.local_addr().unwrap()).unwrap();
+    Datagrams { client, server }
+}
+
+/// A TCP connection between them.
+pub fn stream(family: usize) -> Stream {
+    let at = SocketAddr::new(FAR.addresses()[family], 0);
+    let listener = FAR.container().run(|| TcpListener::bind(at)).unwrap();
+    let at = listener.local_addr().unwrap();
+    let client = NEAR
+        .container()
+        .run(|| TcpStream::connect_timeout(&at, BOUND));
+    let (server, _) = listener.accept().unwrap();
+    let client = client.unwrap();
+    for end in [&client, &server] {
+        end.set_read_timeout(Some(BOUND)).unwrap();
+        end.set_nodelay(true).unwrap();
+    }
+    Stream { client, server }
+}
