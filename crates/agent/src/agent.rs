@@ -163,6 +163,16 @@ impl Agent {
         heal(&self.engine())
     }
 
+    /// Keeps the fast path, where it is on, on what is there now.
+    pub(crate) fn ensure_fast_path(&self) -> Result<(), EngineError> {
+        self.engine().ensure_fast_path().map(drop)
+    }
+
+    /// Makes every flow of the fast path prove itself again: rules have changed.
+    pub(crate) fn void_fast_path_proofs(&self) -> Result<(), EngineError> {
+        self.engine().void_fast_path_proofs()
+    }
+
     /// This node's underlay addresses as they are now; none where it has not what it should.
     pub(crate) fn underlay_now(&self) -> Option<Vec<IpAddr>> {
         let name = &self.settings.name;

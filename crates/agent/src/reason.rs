@@ -24,6 +24,8 @@ const LONG: Duration = Duration::from_secs(3600);
 pub enum Reason {
     /// Something in the kernel changed that may be ours.
     Kernel,
+    /// Somebody's rules changed, and nothing that is ours.
+    Rules,
     /// The cluster changed, or may have.
     Cluster,
     /// The cluster said what it is, or failed to.
@@ -129,7 +131,7 @@ fn listen_to_kernel(listened: &Receiver<()>, into: &Sender<Reason>) {
     let mut monitor = None;
     while listened.recv().is_ok() {
         while listened.try_recv().is_ok() {}
-        if !hear(&mut monitor) {
+        if !hear(&mut monitor, into) {
             // Looking at once might find the same: the time is a reason too.
             thread::sleep(FAILED_PAUSE);
         }
@@ -141,7 +143,7 @@ fn listen_to_kernel(listened: &Receiver<()>, into: &Sender<Reason>) {
 
 /// Waits for news; false where there is nothing to hear them by. A monitor that fails is opened
 /// anew.
-fn hear(monitor: &mut Option<Monitor>) -> bool {
+fn hear(monitor: &mut Option<Monitor>, into: &Sender<Reason>) -> bool {
     if monitor.is_none() {
         *monitor = Monitor::open().ok();
         // What changed before it was open, nobody has heard.
@@ -151,6 +153,8 @@ fn hear(monitor: &mut Option<Monitor>) -> bool {
         match monitor.as_mut().map(|monitor| monitor.wait(LONG)) {
             Some(Ok(News::Nothing)) => {}
             Some(Ok(News::Changed)) => return true,
+            // Nothing to look for; and whoever is gone needs no news.
+            Some(Ok(News::OthersRules)) => drop(into.send(Reason::Rules)),
             Some(Err(_)) | None => {
                 *monitor = None;
                 return false;

@@ -105,7 +105,9 @@ impl Course {
                 Reason::Cluster => self.ask(Claims::New),
                 Reason::Resync => self.ask(Claims::All),
                 Reason::Answer => self.take_answers(),
+                Reason::Rules => self.void_fast_path_proofs(),
                 Reason::Kernel => {
+                    self.void_fast_path_proofs();
                     self.board.count(|meters| meters.kernel_news += 1);
                     self.heal_at = Some(self.pace.look_at(Instant::now()));
                 }
@@ -158,6 +160,7 @@ impl Course {
                 self.inbox.watch_from(agreed.revision);
             }
             self.conclude(&pass);
+            self.keep_fast_path();
             if let Some(claims) = self.again.take() {
                 self.ask(claims);
             }
@@ -173,10 +176,24 @@ impl Course {
         self.pace.looked(began, Instant::now());
         self.board.took(Cause::Kernel, began.elapsed());
         self.conclude_healing(change);
+        self.keep_fast_path();
         let stays = self.agent.underlay_now();
         if stays != self.stays {
             self.stays = stays;
             self.ask(Claims::All);
+        }
+    }
+
+    /// What of it fails leaves packets the kernel's way.
+    fn keep_fast_path(&self) {
+        if let Err(error) = self.agent.ensure_fast_path() {
+            warn!("the fast path: {}", crate::error::in_one_line(&error));
+        }
+    }
+
+    fn void_fast_path_proofs(&self) {
+        if let Err(error) = self.agent.void_fast_path_proofs() {
+            warn!("the fast path: {}", crate::error::in_one_line(&error));
         }
     }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use model::{
-    AddressRange, EndpointName, IfName, Mac, MtuSetting, NetworkName, Prefix, Publish, Target,
+    AddressRange, EndpointName, IfName, Mac, MtuSetting, NetworkName, Prefix, Publish, Rate, Target,
 };
 
 use crate::cluster::args::{
     AgentArgs, ClusterArgs, NodeCommand, OverlayArgs, StatusArgs, TopologyArgs,
 };
 use crate::fastpath::FastPathCommand;
+use crate::fastpath::capture::CaptureArgs;
 use crate::lab::LabArgs;
 use crate::sandbox::ContainerCommand;
 
@@ -165,12 +166,18 @@ pub enum Command {
     /// Make container runtimes use Pontoon
     #[command(subcommand)]
     Cni(CniCommand),
-    /// Carry traffic between endpoints of this node faster, by BPF programs on their ports
+    /// Carry traffic between endpoints faster, by BPF programs on their ports
     ///
     /// The kernel's own way carries every packet without it. A flow is carried fast for a second
     /// after the kernel has delivered a packet of it, through all rules that there are.
     #[command(subcommand, name = "fastpath")]
     FastPath(FastPathCommand),
+    /// Have an endpoint's packets go the kernel's way while this runs, so that captures see them
+    ///
+    /// What the fast path carries never passes the endpoint's port on the node, where tcpdump
+    /// listens. Ends with Ctrl-C; two seconds after its end, however it came, packets are carried
+    /// again.
+    Capture(CaptureArgs),
     #[command(flatten)]
     Container(ContainerCommand),
     /// Make nodes of namespaces on this machine, to learn and to try
@@ -350,6 +357,9 @@ pub struct Attach {
     /// more than one port.
     #[arg(short = 'p', long = "publish", value_name = "PORTS")]
     pub publish: Vec<Publish>,
+    /// Bits a second that it sends, and that it receives, as 500kbit or 100mbit; no bound without
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<Rate>,
     #[command(flatten)]
     pub dry: Dry,
 }

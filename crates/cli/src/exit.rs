@@ -11,7 +11,6 @@ use serde::Serialize;
 use store::cluster::ClusterError;
 
 use crate::cluster::error::{CommandError, class_of_agent, class_of_store};
-use crate::fastpath;
 use crate::install::InstallError;
 use crate::lab;
 use crate::sandbox::error::{ContainerError, class_of_sandbox};
@@ -74,7 +73,7 @@ fn class(error: &Error) -> Option<ErrorClass> {
             .map(InstallError::class)
     };
     let of_lab = || error.downcast_ref::<LabError>().map(lab::class);
-    let of_fastpath = || error.downcast_ref().map(fastpath::class);
+    let of_fastpath = || error.downcast_ref().map(engine::of_fast_path);
     let of_command = || error.downcast_ref().map(CommandError::class);
     let of_sandbox = || error.downcast_ref().map(class_of_sandbox);
     let of_container = || error.downcast_ref().map(ContainerError::class);

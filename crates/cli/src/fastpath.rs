@@ -1,5 +1,6 @@
 //! `pontoon fastpath`: on and off for networks, and what it carries. Works from the node's records.
 
+pub mod capture;
 mod print;
 
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use ::fastpath::{Ensured, FastPath, FastPathError, Port, Status, is_built};
 use anyhow::Result;
 use clap::Subcommand;
-use engine::{Engine, EngineError, ErrorClass, NetworkStatus, Settings};
+use engine::{Engine, EngineError, NetworkStatus, Settings};
 use model::{NetworkId, NetworkName};
 use serde::Serialize;
 use store::NodeLock;
@@ -26,10 +27,11 @@ It lasts until 'off' or the next start of the machine.";
 pub enum FastPathCommand {
     /// Show what is carried fast, on which ports, and what was not and why
     Status,
-    /// Turn it on for networks: traffic between their endpoints on this node gets faster
+    /// Turn it on for networks: traffic between their endpoints gets faster
     ///
-    /// Puts BPF programs on the endpoints' ports. Also run it after an upgrade, and after
-    /// endpoints came or queues on their ports changed: what is right already stays.
+    /// Puts BPF programs on the endpoints' ports and, of overlay networks over VXLAN, on the
+    /// devices that lead to other nodes. Endpoints that come later get it too. Run it again after
+    /// an upgrade, and after queues on ports changed: what is right already stays.
     #[command(after_help = ON_EXAMPLES)]
     On {
         /// Which networks; all without
@@ -71,7 +73,8 @@ pub fn run(
             let _lock = NodeLock::acquire(&settings.state_dir, settings.lock_wait)?;
             fastpath.turn_on(&chosen, settings.random)?;
             // Again under the lock: endpoints may have come and gone.
-            let ensured = fastpath.ensure(&ports(&engine.networks()?))?;
+            let (ports, overlays) = (engine.fast_path_ports()?, engine.fast_path_overlays()?);
+            let ensured = fastpath.ensure(&ports, &overlays)?;
             return turned_on(&ensured, out);
         }
         FastPathCommand::Off { networks } => {
@@ -84,7 +87,7 @@ pub fn run(
             }
         }
     }
-    let answer = answer(&fastpath, &all)?;
+    let answer = answer(&fastpath, &all, &engine.fast_path_ports()?)?;
     out.show(&answer, print::status)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -98,13 +101,13 @@ fn turned_on(ensured: &Ensured, out: Out) -> Result<ExitCode> {
     })
 }
 
-fn answer(fastpath: &FastPath, all: &[NetworkStatus]) -> Result<Answer> {
+fn answer(fastpath: &FastPath, all: &[NetworkStatus], ports: &[Port]) -> Result<Answer> {
     let on = fastpath.networks()?;
     let networks = all.iter().filter(|n| on.contains(&n.network.id));
     Ok(Answer {
         built: is_built(),
         networks: networks.map(|n| n.network.name.clone()).collect(),
-        loaded: fastpath.status(&ports(all))?,
+        loaded: fastpath.status(ports)?,
     })
 }
 
@@ -125,38 +128,4 @@ fn choose_named(
         found.map(|n| n.network.id).ok_or_else(missing)
     };
     named.iter().map(id).collect()
-}
-
-/// The ports of all endpoints.
-fn ports(all: &[NetworkStatus]) -> Vec<Port> {
-    all.iter()
-        .flat_map(|status| status.endpoints.iter().map(move |e| (status, e)))
-        .map(|(status, endpoint)| Port {
-            network: status.network.id,
-            name: endpoint.port.clone(),
-            bridge: status.network.bridge.clone(),
-            mtu: status.mtu_now,
-            mac: endpoint.mac,
-            addresses: endpoint.addresses.clone(),
-        })
-        .collect()
-}
-
-/// The class of a fast path's error, for the exit code.
-pub fn class(error: &FastPathError) -> ErrorClass {
-    match error {
-        FastPathError::NotBuilt => ErrorClass::Other,
-        error if error.is_permission() => ErrorClass::Permission,
-        FastPathError::Mount { .. }
-        | FastPathError::MakeDir { .. }
-        | FastPathError::ReadDir { .. }
-        | FastPathError::Remove { .. }
-        | FastPathError::Load(_)
-        | FastPathError::NoProgram(_)
-        | FastPathError::Program { .. }
-        | FastPathError::Pin { .. }
-        | FastPathError::Map { .. }
-        | FastPathError::Attach { .. }
-        | FastPathError::Look { .. } => ErrorClass::Kernel,
-    }
 }

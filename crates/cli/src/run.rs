@@ -8,7 +8,7 @@ use engine::{
     AddressStatus, AttachRequest, DetachRequest, Detachee, Engine, Health, Mode, NetnsAfter,
     NetnsBefore, NetworkChoice, NewNetwork, Reconciled, Settings, SubnetChoice, TakeOver,
 };
-use model::Reach;
+use model::{Rates, Reach};
 use netstate::Plan;
 use serde::Serialize;
 
@@ -43,9 +43,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             out.change(mode, &change, |detached| print::detached(detached))?;
         }
         Command::Ls => out.show(&engine.endpoints()?, |all| print::endpoints(all))?,
-        Command::Stack { target } => {
-            out.show(&engine.stack(target.as_ref())?, print::stack)?;
-        }
+        Command::Stack { target } => sandbox::stack(&engine, target, out)?,
         Command::Reconcile { dry, take_over } => return reconcile(&engine, &dry, take_over, out),
         Command::Doctor => return doctor(&engine, out),
         Command::Agent(args) => return cluster::agent(*args, settings, &cli.common),
@@ -55,6 +53,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Ipam(IpamCommand::Audit(args)) => return audit(&engine, &args, out),
         Command::Cni(CniCommand::Install(args)) => install(args, out)?,
         Command::Cni(CniCommand::Uninstall(args)) => uninstall(&args, out)?,
+        Command::Capture(args) => fastpath::capture::run(&args, &engine, out)?,
         Command::FastPath(command) => return fastpath::run(&command, &engine, &settings, out),
         Command::Container(command) => {
             return sandbox::run(command, &engine, &cli.common, out);
@@ -145,6 +144,7 @@ fn attach_request(args: Attach) -> AttachRequest {
         mac: args.mac,
         ifname: args.ifname,
         publish: args.publish,
+        rates: Rates::both(args.rate),
     }
 }
 

@@ -4,13 +4,14 @@
 //! they mean the same here. A word that can't be honoured is refused by name, and so is an
 //! unknown one. Which field means what: `network`, `ipam`, `ports`, `runtime`.
 
+mod bandwidth;
 mod error;
 mod ipam;
 mod network;
 mod ports;
 mod runtime;
 
-use model::{EndpointName, ListName, NetworkName, NetworkWish};
+use model::{EndpointName, ListName, NetworkName, NetworkWish, Rates};
 use serde_json::Value;
 
 use crate::failure::CniError;
@@ -37,6 +38,8 @@ pub struct Config {
     pub runtime_asked: Asked,
     /// What `args.cni` asks for. See `Wishes`.
     pub args_asked: Asked,
+    /// What `runtimeConfig.bandwidth` asks for.
+    pub rates: Rates,
     pub aliases: Vec<EndpointName>,
     /// `dns`, less what `runtimeConfig.dns` puts in its place.
     pub dns: Dns,
@@ -180,6 +183,7 @@ fn parse_rest(mut top: Fields, subject: Subject) -> Result<Config, ConfigError> 
         ports,
         runtime_asked: runtime.asked,
         args_asked,
+        rates: runtime.rates,
         aliases: runtime.aliases,
         dns,
         resolv_conf,

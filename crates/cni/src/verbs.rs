@@ -46,6 +46,7 @@ pub fn add(call: &Call, stdin: &[u8]) -> Result<String, Refusal> {
         mac: wishes.mac,
         ifname: Some(ifname),
         publish: publish(&config, &engine)?,
+        rates: config.rates,
     };
     let named = call
         .args

@@ -81,6 +81,8 @@ fn describe(config: &Config) -> String {
         ("publish", list(config.ports.on(&families))),
         ("asked by runtimeConfig", asked(&config.runtime_asked)),
         ("asked by args", asked(&config.args_asked)),
+        ("sends at most", list(config.rates.sends)),
+        ("receives at most", list(config.rates.receives)),
         ("aliases", list(&config.aliases)),
         (
             "dns",

@@ -93,6 +93,7 @@ impl Session<'_> {
             mac,
             addresses,
             publish: request.publish.clone(),
+            rates: request.rates,
             rank: self.records.next_rank(netns.as_ref(), target)?,
         };
         Ok(EndpointRecord {

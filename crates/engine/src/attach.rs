@@ -138,6 +138,7 @@ impl Session<'_> {
             None => self.kernel.identify(&view.endpoint.target)?,
         };
         self.records.set_attached(view.endpoint.id, &netns)?;
+        self.enter_in_fast_path(network, part.mtu, &view.endpoint);
         self.crash.pass();
         Ok(plan)
     }

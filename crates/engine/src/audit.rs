@@ -102,7 +102,7 @@ impl Engine {
 
 impl Session<'_> {
     fn half_way(&self) -> Result<BTreeSet<EndpointId>, EngineError> {
-        let endpoints = self.records.unfinished()?.endpoints;
+        let endpoints = self.records.unfinished_endpoints()?;
         Ok(endpoints.iter().map(|record| record.endpoint.id).collect())
     }
 

@@ -1,12 +1,15 @@
 //! Detaching a target from its networks.
+//!
+//! What is to go is recorded first, without the node's lock: that many can do at once. `leaving`
+//! removes it, together with what others have recorded meanwhile.
 
 use kernel::ErrorKind;
 use model::{Endpoint, EndpointId, Mtu, NetnsOrigin, Network, NetworkName, Target};
-use netstate::{KernelState, Plan, Step, diff};
+use netstate::{KernelState, Plan, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
-use store::{Durability, EndpointRecord, NetworkLife, NodeLock, OpenMode, Records, StoreError};
+use store::{Durability, EndpointLife, EndpointRecord, NetworkLife, StoreError};
 
-use crate::session::Session;
+use crate::session::{Boot, Session};
 use crate::{
     Change, DetachRequest, Detachee, EndpointStatus, Engine, EngineError, Mode, NetnsAfter,
 };
@@ -23,26 +26,23 @@ impl Engine {
         request: &DetachRequest,
         mode: Mode,
     ) -> Result<Change<Vec<EndpointStatus>>, EngineError> {
-        let mut session = self.session(mode)?;
-        session.settle()?;
-        let found = session.endpoints_to_detach(request)?;
+        let mut session = self.session_unlocked(mode)?;
+        if request.after == NetnsAfter::Delete || session.boot == Boot::New {
+            session.begin_alone()?;
+        }
+        let mut found = session.endpoints_to_detach(request)?;
+        if found.iter().any(is_attaching) {
+            // Its process is on the way, or dead: under the lock, dead.
+            session.begin_alone()?;
+            found = session.endpoints_to_detach(request)?;
+        }
         let doomed_netns = session.netns_to_delete(request, &found)?;
-        let parts = found
-            .iter()
-            .map(|(record, network)| (&record.endpoint, network));
-        let plan = session.removal(parts, doomed_netns);
-        session.record_detaching(&found, request.after)?;
-        session.crash.pass();
-        let (firewall, devices) = before_devices(&plan);
-        session.apply(&firewall)?;
-        // What is left carries names that nobody gets again, so that anybody may finish it; and
-        // removing a device takes the kernel a grace period of some 18 ms, which others need not
-        // wait for.
-        session.unlock();
-        session.apply_and_shorten_log(&devices)?;
-        for (record, _) in &found {
-            session.forget_endpoint(record.endpoint.id)?;
+        let plan = session.removal(parts(&found), doomed_netns.clone());
+        if mode == Mode::Apply {
+            session.record_leaving(&found, request.after)?;
             session.crash.pass();
+            session.await_turn(&found)?;
+            session.remove_leaving(&found, doomed_netns)?;
         }
         let outcome = found
             .into_iter()
@@ -54,15 +54,25 @@ impl Engine {
     }
 }
 
-/// A removal in two: up to the devices, and they with what comes behind.
-fn before_devices(plan: &Plan) -> (Plan, Plan) {
-    let is_device = |step: &Step| matches!(step, Step::DelLink(_));
-    let at = plan.steps.iter().position(is_device);
-    let (before, devices) = plan.steps.split_at(at.unwrap_or(plan.steps.len()));
-    let part = |steps: &[Step]| Plan {
-        steps: steps.to_vec(),
-    };
-    (part(before), part(devices))
+fn is_attaching((record, _): &(EndpointRecord, Network)) -> bool {
+    record.life == EndpointLife::Attaching
+}
+
+/// What of these the removal of their parts looks at.
+pub(crate) fn parts(
+    found: &[(EndpointRecord, Network)],
+) -> impl Iterator<Item = (&Endpoint, &Network)> {
+    found
+        .iter()
+        .map(|(record, network)| (&record.endpoint, network))
+}
+
+/// What another process has removed is as it should be.
+pub(crate) fn unless_gone(result: Result<(), StoreError>) -> Result<(), StoreError> {
+    match result {
+        Err(StoreError::EndpointGone(_)) => Ok(()),
+        result => result,
+    }
 }
 
 fn missing(request: &DetachRequest) -> EngineError {
@@ -79,25 +89,30 @@ fn missing(request: &DetachRequest) -> EngineError {
 }
 
 impl Session<'_> {
-    /// Applies a plan, and while the kernel takes its time has the records' log copied, so that
-    /// the next attach finds it short; but not where others are at work, which would wait for it.
-    fn apply_and_shorten_log(&mut self, plan: &Plan) -> Result<(), EngineError> {
-        if self.mode == Mode::DryRun {
+    /// Waits until nobody else changes or removes anything, and puts right what must be first.
+    fn begin_alone(&mut self) -> Result<(), EngineError> {
+        if self.mode == Mode::Apply && !self.has_turn() {
+            self.take_turn()?;
+        }
+        self.settle()
+    }
+
+    /// Waits for the turn to remove; a detach that does not get it has not happened.
+    fn await_turn(&mut self, found: &[(EndpointRecord, Network)]) -> Result<(), EngineError> {
+        if self.has_turn() {
             return Ok(());
         }
-        let (dir, node) = (self.settings.state_dir.as_path(), self.node());
-        let shorten = move || {
-            if !NodeLock::is_free(dir) {
-                return false;
-            }
-            let records = Records::open(dir, OpenMode::ReadWrite, node);
-            // Whoever opens the records next can do it as well.
-            records.map(|mut records| records.shorten_log()).is_ok()
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(shorten);
-            self.apply(plan)
-        })
+        let waited = self.take_turn();
+        if waited.is_err() {
+            let stayed =
+                |(record, _): &&(EndpointRecord, Network)| record.life == EndpointLife::Attached;
+            // The first error is the one to report.
+            let _ = self.records.transaction(Durability::Process, |records| {
+                let mut stayed = found.iter().filter(stayed);
+                stayed.try_for_each(|(record, _)| records.set_staying(record.endpoint.id))
+            });
+        }
+        waited
     }
 
     /// The target's endpoints, by the identity of its namespace or, where that is gone or has
@@ -173,16 +188,20 @@ impl Session<'_> {
         Ok(kernel::netns_exists(name).then(|| name.clone()))
     }
 
-    /// Of all endpoints at once, so that a process that dies leaves the target whole or bare.
-    fn record_detaching(
+    /// Of all endpoints at once, so that a process that dies leaves the target whole or bare. One
+    /// that another detach has removed meanwhile is as it should be.
+    fn record_leaving(
         &mut self,
         found: &[(EndpointRecord, Network)],
         after: NetnsAfter,
     ) -> Result<(), EngineError> {
         let recorded = self.records.transaction(Durability::Process, |records| {
-            found.iter().try_for_each(|(record, _)| match after {
-                NetnsAfter::Keep => records.set_detaching(record.endpoint.id),
-                NetnsAfter::Delete => records.set_deleting(record.endpoint.id),
+            found.iter().try_for_each(|(record, _)| {
+                let id = record.endpoint.id;
+                unless_gone(match after {
+                    NetnsAfter::Keep => records.set_detaching(id),
+                    NetnsAfter::Delete => records.set_deleting(id),
+                })
             })
         });
         Ok(recorded?)
@@ -215,10 +234,9 @@ impl Session<'_> {
 
     /// Deletes the record of an endpoint, unless another process was faster.
     pub(crate) fn forget_endpoint(&mut self, id: EndpointId) -> Result<(), EngineError> {
-        match self.records.delete_endpoint(id, self.settings.now_secs) {
-            Ok(()) | Err(StoreError::EndpointGone(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(unless_gone(
+            self.records.delete_endpoint(id, self.settings.now_secs),
+        )?)
     }
 
     pub(crate) fn network_of(&self, endpoint: &Endpoint) -> Result<Network, EngineError> {

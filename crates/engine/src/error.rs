@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use fastpath::FastPathError;
 use kernel::{ErrorKind, KernelError};
 use model::{
-    AddressRange, Backend, ContainerId, Family, IfName, Mac, NetworkName, NodeId, NodeName,
-    ParseError, Prefix, Publish, Target,
+    AddressRange, Backend, ContainerId, EndpointName, Family, IfName, Mac, NetworkName, NodeId,
+    NodeName, ParseError, Prefix, Publish, Target,
 };
 use netstate::Step;
 use store::StoreError;
@@ -70,6 +71,16 @@ pub enum EngineError {
     EndpointMissing {
         target: Target,
         network: Option<NetworkName>,
+    },
+    #[error("no endpoint is called {name}{}", network.as_ref().map(|n| format!(" on network {n}")).unwrap_or_default())]
+    EndpointUnnamed {
+        name: EndpointName,
+        network: Option<NetworkName>,
+    },
+    #[error("{name} is on network {} and on network {}; say which", networks[0], networks[1])]
+    EndpointOnSeveral {
+        name: EndpointName,
+        networks: [NetworkName; 2],
     },
     #[error("the namespace of {0} is gone, or another one has its name")]
     NetnsGone(Target),
@@ -145,6 +156,8 @@ pub enum EngineError {
     Records(#[from] StoreError),
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    #[error(transparent)]
+    FastPath(#[from] FastPathError),
     #[error("{0}")]
     Apply(Failures),
 }
@@ -245,6 +258,7 @@ impl EngineError {
         match self {
             Self::NetworkMissing(_)
             | Self::EndpointMissing { .. }
+            | Self::EndpointUnnamed { .. }
             | Self::NetnsGone(_)
             | Self::NotAMember(_)
             | Self::UnderlayMissing { .. }
@@ -274,6 +288,7 @@ impl EngineError {
             | Self::PublishFamily { .. }
             | Self::PublishBehind { .. }
             | Self::MacOfStretched { .. }
+            | Self::EndpointOnSeveral { .. }
             | Self::Word(_) => ErrorClass::Usage,
             Self::Records(error) => of_records(error),
             Self::BackendMissing { source, .. } => match source.is_permission() {
@@ -281,6 +296,7 @@ impl EngineError {
                 false => ErrorClass::Kernel,
             },
             Self::Kernel(error) => of_kernel(error),
+            Self::FastPath(error) => of_fast_path(error),
             Self::Apply(failures) => {
                 let all = failures.failed.iter();
                 let mut classes = all.map(|failure| of_kernel(&failure.error));
@@ -309,6 +325,25 @@ fn of_records(error: &StoreError) -> ErrorClass {
         | StoreError::PortTaken { .. } => ErrorClass::Taken,
         StoreError::NetworkGone(_) | StoreError::EndpointGone(_) => ErrorClass::Missing,
         _ => ErrorClass::Records,
+    }
+}
+
+/// Public: the front ends call the fast path themselves too.
+pub fn of_fast_path(error: &FastPathError) -> ErrorClass {
+    match error {
+        FastPathError::NotBuilt => ErrorClass::Other,
+        error if error.is_permission() => ErrorClass::Permission,
+        FastPathError::Mount { .. }
+        | FastPathError::MakeDir { .. }
+        | FastPathError::ReadDir { .. }
+        | FastPathError::Remove { .. }
+        | FastPathError::Load(_)
+        | FastPathError::NoProgram(_)
+        | FastPathError::Program { .. }
+        | FastPathError::Pin { .. }
+        | FastPathError::Map { .. }
+        | FastPathError::Attach { .. }
+        | FastPathError::Look { .. } => ErrorClass::Kernel,
     }
 }
 

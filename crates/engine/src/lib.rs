@@ -12,14 +12,18 @@ mod audit;
 mod backend;
 mod change;
 mod check;
+mod crossing;
 mod detach;
 mod doctor;
 mod error;
+mod fast;
 mod fault;
 mod inspect;
+mod leaving;
 mod network;
 mod overlay;
 mod ports;
+mod rates;
 mod reconcile;
 mod rehearsal;
 mod request;
@@ -28,11 +32,15 @@ mod session;
 pub use audit::{AddressState, AddressStatus, Owner};
 pub use change::{Change, Mode};
 pub use check::Checked;
+pub use crossing::Crossing;
 pub use doctor::{Check, Health};
-pub use error::{EngineError, ErrorClass, Failure, Failures, Holder, PortHolder};
+pub use error::{
+    EngineError, ErrorClass, Failure, Failures, Holder, PortHolder, of_fast_path,
+};
 pub use inspect::{EndpointStatus, NetworkStatus};
 pub use kernel::{Dropped, KernelError, Monitor, News, dropped};
 pub use overlay::{Adopted, RefusedNetwork};
+pub use rates::try_rates;
 pub use reconcile::{Known, Reconciled, Released, Why};
 pub use request::{
     AttachRequest, DetachRequest, Detachee, Difference, NetnsAfter, NetnsBefore, NetworkChoice,

@@ -334,7 +334,7 @@ impl Session<'_> {
 }
 
 /// Whether a failed step was about to remove something of this endpoint.
-fn remains(failures: &Failures, record: &EndpointRecord) -> bool {
+pub(crate) fn remains(failures: &Failures, record: &EndpointRecord) -> bool {
     let endpoint = &record.endpoint;
     failures.failed.iter().any(|failure| match &failure.step {
         Step::DelLink(key) => key.name == endpoint.port,

@@ -2,7 +2,7 @@
 
 use model::{
     Endpoint, EndpointId, Family, HostBind, Mac, MtuSetting, NetnsOrigin, Network, NetworkId,
-    PortRange, Prefix, Proto, Publish, Reach, Subnet, Target,
+    PortRange, Prefix, Proto, Publish, Rates, Reach, Subnet, Target,
 };
 use plan::EndpointView;
 
@@ -54,6 +54,7 @@ pub(crate) fn endpoint(network: &Network) -> Result<EndpointView, EngineError> {
             .map_or(Mac::ours([0; 4]), |a| Mac::for_address(*a)),
         addresses,
         publish,
+        rates: Rates::default(),
         rank: 0,
     };
     Ok(EndpointView {

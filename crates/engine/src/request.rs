@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use model::{
     AddressRange, CniAttachment, ContainerId, EndpointName, IfName, Mac, MtuSetting, Network,
-    NetworkName, NetworkWish, Prefix, Publish, Reach, Target,
+    NetworkName, NetworkWish, Prefix, Publish, Rates, Reach, Target,
 };
 
 /// A network to create.
@@ -138,6 +138,7 @@ pub struct AttachRequest {
     /// The first of eth0, eth1, … that the target's endpoints leave free where none is given.
     pub ifname: Option<IfName>,
     pub publish: Vec<Publish>,
+    pub rates: Rates,
 }
 
 /// What attach expects of the target's namespace.

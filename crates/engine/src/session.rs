@@ -7,7 +7,7 @@ use kernel::Kernel;
 use model::{EndpointId, Network, NodeId};
 use netstate::{Alias, KernelState, NodeFacts, Plan};
 use plan::{EndpointView, NetworkView, View};
-use store::{EndpointLife, EndpointRecord, NetworkLife, NodeLock, OpenMode, Records};
+use store::{EndpointLife, EndpointRecord, NetworkLife, NodeLock, OpenMode, Records, RemovalsTurn};
 
 use crate::fault::CrashPoints;
 use crate::overlay::network_view;
@@ -28,6 +28,12 @@ pub struct Settings {
     pub announce: fn(&Plan),
 }
 
+impl Settings {
+    fn lock(&self) -> Result<NodeLock, EngineError> {
+        Ok(NodeLock::acquire(&self.state_dir, self.lock_wait)?)
+    }
+}
+
 /// A node, as every front end calls it.
 #[derive(Debug)]
 pub struct Engine {
@@ -42,15 +48,31 @@ impl Engine {
     /// A session for a call that changes something, or would: a dry run changes a copy of the
     /// records that is forgotten, and no kernel.
     pub(crate) fn session(&self, mode: Mode) -> Result<Session<'_>, EngineError> {
+        let kernel = Kernel::open()?;
+        let lock = match mode {
+            Mode::Apply => Some(self.settings.lock()?),
+            Mode::DryRun => None,
+        };
+        self.opened(mode, kernel, lock)
+    }
+
+    /// A session without the node's lock, which may change nothing but records that nobody else
+    /// changes.
+    pub(crate) fn session_unlocked(&self, mode: Mode) -> Result<Session<'_>, EngineError> {
+        self.opened(mode, Kernel::open()?, None)
+    }
+
+    fn opened(
+        &self,
+        mode: Mode,
+        mut kernel: Kernel,
+        lock: Option<NodeLock>,
+    ) -> Result<Session<'_>, EngineError> {
         let settings = &self.settings;
         let dir = &settings.state_dir;
-        let mut kernel = Kernel::open()?;
-        let (lock, open) = match mode {
-            Mode::Apply => (
-                Some(NodeLock::acquire(dir, settings.lock_wait)?),
-                OpenMode::ReadWrite,
-            ),
-            Mode::DryRun => (None, OpenMode::Scratch),
+        let open = match mode {
+            Mode::Apply => OpenMode::ReadWrite,
+            Mode::DryRun => OpenMode::Scratch,
         };
         let mut records = Records::open(dir, open, NodeId::from_bits(settings.random))?;
         let boot = check_home(settings, &mut kernel, &mut records)?;
@@ -63,6 +85,7 @@ impl Engine {
             boot,
             begun: None,
             crash: CrashPoints::default(),
+            turn: None,
         })
     }
 
@@ -120,6 +143,9 @@ pub(crate) struct Session<'e> {
     /// The endpoint that this very call is attaching: unfinished, but not left behind.
     pub(crate) begun: Option<EndpointId>,
     pub(crate) crash: CrashPoints,
+    /// Behind the kernel, whose sockets close first: closing one of netfilter's waits while
+    /// somebody's removed elements wait to be freed, and makes everybody wait.
+    turn: Option<RemovalsTurn>,
 }
 
 impl Session<'_> {
@@ -141,6 +167,19 @@ impl Session<'_> {
         self.lock = None;
     }
 
+    /// Waits for the turn to remove what is leaving, and for the node's lock.
+    pub(crate) fn take_turn(&mut self) -> Result<(), EngineError> {
+        let settings = self.settings;
+        let turn = RemovalsTurn::acquire(&settings.state_dir, settings.lock_wait)?;
+        self.lock = Some(settings.lock()?);
+        self.turn = Some(turn);
+        Ok(())
+    }
+
+    pub(crate) fn has_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
     /// After a reboot everything is put right before anything else is done.
     pub(crate) fn settle(&mut self) -> Result<(), EngineError> {
         match self.boot {
@@ -153,20 +192,13 @@ impl Session<'_> {
     /// would hold its names, addresses and ports until the next reconcile.
     pub(crate) fn settle_all(&mut self) -> Result<(), EngineError> {
         self.settle()?;
-        if self.is_half_way()? {
+        // A detach may still be on its way, without the lock.
+        if self.records.is_half_way()? {
             // What can't be put right concerns this call only where both want the same; the next
             // reconcile reports it.
             let _ = self.reconcile_rest();
         }
         Ok(())
-    }
-
-    /// Whether a process died half way. A detach may still be on its way, without the lock.
-    fn is_half_way(&self) -> Result<bool, EngineError> {
-        let unfinished = self.records.unfinished()?;
-        let mut endpoints = unfinished.endpoints.iter();
-        let attaching = endpoints.any(|e| e.life == EndpointLife::Attaching);
-        Ok(attaching || !unfinished.networks.is_empty())
     }
 
     /// What the node knows, without what has begun to be removed or never came to be.

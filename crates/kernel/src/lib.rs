@@ -21,6 +21,7 @@ mod nft;
 mod observe;
 mod rtnl;
 mod scratch;
+mod shaping;
 mod sockets;
 mod stack;
 mod steps;

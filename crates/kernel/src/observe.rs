@@ -1,6 +1,7 @@
 //! What is ours in the kernel, as a [`KernelState`].
 
 mod entries;
+mod shaping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,6 +105,7 @@ fn observe_node(
     }
     put_addresses(&node.addresses()?, &owned, state);
     entries::put(node, &ours, state)?;
+    shaping::put(node, &owned, &names, state)?;
     put_routes(node, &names, state)?;
     put_sysctls(node, interest, state)?;
     Ok(ours)
@@ -122,6 +124,7 @@ fn our_link(
     let kind = match info.kind.as_deref()? {
         "bridge" => LinkKind::Bridge,
         "vxlan" => LinkKind::Vxlan(our_vxlan(info, names)?),
+        "ifb" => LinkKind::Ifb,
         "sit" | "ip6tnl" => LinkKind::Tunnel(our_tunnel(info)),
         "veth" => LinkKind::Veth {
             port: PortFlags {
@@ -133,7 +136,7 @@ fn our_link(
         _ => return None,
     };
     let mac = match kind {
-        LinkKind::Tunnel(_) => None,
+        LinkKind::Tunnel(_) | LinkKind::Ifb => None,
         LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Vxlan(_) => Some(info.unicast_mac()?),
     };
     let link = Link {

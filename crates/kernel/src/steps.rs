@@ -97,6 +97,12 @@ impl Kernel {
             }
             Step::SetRoute(key, route) => self.set_route(key, route),
             Step::DelRoute(key) => unless_gone(self.request(&key.netns, rtnl::route::del(key))),
+            Step::SetQueue(dev, queue) => {
+                self.on_device(dev, |index| rtnl::shaping::set_queue(queue, index))
+            }
+            Step::DelQueue(dev) => unless_gone(self.on_device(dev, rtnl::shaping::del_queue)),
+            Step::AddDetour(dev, through) => self.add_detour(dev, through),
+            Step::DelDetour(dev) => unless_gone(self.on_device(dev, rtnl::shaping::del_detour)),
             Step::ForgetFlows(address) => Ok(flows::forget(self.node.netfilter()?, *address)?),
             Step::ForgetEarlyFlows(at) => {
                 let addresses = self.node.addresses()?.into_iter();

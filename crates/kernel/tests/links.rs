@@ -21,6 +21,26 @@ fn what_is_applied_is_what_is_observed() {
     assert_holds(&mut Kernel::open().unwrap(), &wanted);
 }
 
+/// More than one costs two grace periods; by netlink as by the printed line.
+#[test]
+fn a_pair_has_one_queue_at_both_ends() {
+    let node = Node::new();
+    let mut kernel = Kernel::open().unwrap();
+    let queues = || {
+        let ends = "ip -d link show pt1; ip -n box1 -d link show eth0";
+        let details = node.sh(ends);
+        let one = |way: &str| details.matches(&format!("num{way}queues 1 ")).count();
+        (one("tx"), one("rx"))
+    };
+    let wanted = state(1);
+    build(&mut kernel, &wanted);
+    assert_eq!(queues(), (2, 2));
+    let key = LinkKey::on_node(port(1));
+    let line = Step::AddLink(key.clone(), wanted.links[&key].clone()).to_string();
+    node.sh(&format!("ip link del pt1; {line}"));
+    assert_eq!(queues(), (2, 2));
+}
+
 #[test]
 fn what_is_removed_leaves_nothing_behind() {
     let node = Node::new();

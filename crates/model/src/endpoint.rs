@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ContainerId, EndpointName, Family, IfName, ListName, Mac, NetworkId, ParseError, Publish,
-    Target,
+    Rates, Target,
 };
 
 /// The row number of an endpoint in the node's records; never used twice.
@@ -71,6 +71,8 @@ pub struct Endpoint {
     /// One or two: one for each subnet of the network, IPv4 first.
     pub addresses: Vec<IpAddr>,
     pub publish: Vec<Publish>,
+    #[serde(default, skip_serializing_if = "Rates::is_unlimited")]
+    pub rates: Rates,
     /// The order of the target's endpoints, from 0: the lowest one's default route is used.
     pub rank: u16,
 }

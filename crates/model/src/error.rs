@@ -41,6 +41,10 @@ pub enum ParseError {
     AddressRange(String),
     #[error("{range} is no part of {prefix} that containers can be numbered from")]
     RangeOutside { range: AddressRange, prefix: Prefix },
+    #[error(
+        "{0:?} is no rate: bits a second, 8kbit to 32gbit, as 100mbit (powers of 1000, whole bytes)"
+    )]
+    Rate(String),
     #[error("{0:?} is not a VNI: 1 to 16777215")]
     Vni(String),
     #[error("{0:?} is no backend: vxlan, routed or ipip")]

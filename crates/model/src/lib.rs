@@ -15,6 +15,7 @@ mod overlay;
 mod port;
 mod prefix;
 mod range;
+mod rate;
 mod target;
 
 pub use endpoint::{CniAttachment, Endpoint, EndpointId, NetnsOrigin};
@@ -28,4 +29,5 @@ pub use overlay::{Backend, Cluster, ClusterNode, Overlay, OverlayPrefix, Span, V
 pub use port::{HostBind, PortRange, Proto, Publish};
 pub use prefix::{Family, Prefix};
 pub use range::AddressRange;
+pub use rate::{Rate, Rates};
 pub use target::Target;

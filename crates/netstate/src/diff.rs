@@ -6,6 +6,7 @@
 //! the opposite order.
 
 mod entries;
+mod shaping;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -33,6 +34,7 @@ pub fn diff(observed: &KernelState, desired: &KernelState) -> Plan {
     let fresh = fresh_links(observed, desired, &replaced);
     add_on_links(observed, desired, &fresh, &mut steps);
     entries::add(observed, desired, &fresh, &mut steps);
+    shaping::add(observed, desired, &fresh, &mut steps);
     add_routes(observed, desired, &fresh, &mut steps);
     add_nft(observed, desired, &rebuilt, &mut steps);
     Plan { steps }
@@ -115,6 +117,7 @@ fn remove_from_links(
         }
     }
     entries::remove(observed, desired, &doomed, steps);
+    shaping::remove(observed, desired, &doomed, steps);
     let stale = observed.addresses.difference(&desired.addresses);
     let stale = stale.filter(|key| !doomed.contains(&key.link));
     steps.extend(stale.cloned().map(Step::DelAddress));
@@ -147,7 +150,7 @@ fn links_to_replace<'a>(observed: &'a KernelState, desired: &KernelState) -> BTr
 /// Whether a device can be changed in place: a pair's ends stay where they were made.
 fn can_become(seen: &Link, wanted: &Link) -> bool {
     match (&seen.kind, &wanted.kind) {
-        (LinkKind::Bridge, LinkKind::Bridge) => true,
+        (LinkKind::Bridge, LinkKind::Bridge) | (LinkKind::Ifb, LinkKind::Ifb) => true,
         (LinkKind::Veth { peer: seen, .. }, LinkKind::Veth { peer: wanted, .. }) => {
             seen.as_ref().map(|peer| &peer.at) == wanted.as_ref().map(|peer| &peer.at)
         }
@@ -161,7 +164,11 @@ fn can_become(seen: &Link, wanted: &Link) -> bool {
         }
         (LinkKind::Tunnel(seen), LinkKind::Tunnel(wanted)) => seen == wanted,
         (
-            LinkKind::Bridge | LinkKind::Veth { .. } | LinkKind::Vxlan(_) | LinkKind::Tunnel(_),
+            LinkKind::Bridge
+            | LinkKind::Veth { .. }
+            | LinkKind::Vxlan(_)
+            | LinkKind::Tunnel(_)
+            | LinkKind::Ifb,
             _,
         ) => false,
     }
@@ -233,7 +240,7 @@ fn change_link(key: &LinkKey, seen: &Link, wanted: &Link, steps: &mut Vec<Step>)
 fn port_of(link: &Link) -> Option<&PortFlags> {
     match &link.kind {
         LinkKind::Veth { port, .. } => Some(port),
-        LinkKind::Bridge | LinkKind::Vxlan(_) | LinkKind::Tunnel(_) => None,
+        LinkKind::Bridge | LinkKind::Vxlan(_) | LinkKind::Tunnel(_) | LinkKind::Ifb => None,
     }
 }
 

@@ -76,7 +76,10 @@ impl Step {
             Self::DelNetns(name) => format!("namespace {name} was left over"),
             Self::AddLink(key, link) => match link.kind {
                 LinkKind::Bridge => format!("bridge {} was missing", key.name),
-                LinkKind::Veth { .. } | LinkKind::Vxlan(_) | LinkKind::Tunnel(_) => {
+                LinkKind::Veth { .. }
+                | LinkKind::Vxlan(_)
+                | LinkKind::Tunnel(_)
+                | LinkKind::Ifb => {
                     format!("device {} ({}) was missing", key.name, link.alias.purpose)
                 }
             },
@@ -110,6 +113,12 @@ impl Step {
                 let (to, at) = (key.destination, at(&key.netns));
                 format!("the route to {to}{at} was left over")
             }
+            Self::SetQueue(dev, queue) => format!("{dev} did not keep to {}", queue.rate),
+            Self::DelQueue(dev) => format!("{dev} had a queue that is not recorded"),
+            Self::AddDetour(dev, through) => {
+                format!("what comes in by {dev} did not wait at {through}")
+            }
+            Self::DelDetour(dev) => format!("what comes in by {dev} was led elsewhere"),
             Self::ForgetFlows(address) => {
                 format!("connections to {address} may have outlived their published port")
             }

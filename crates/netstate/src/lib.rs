@@ -12,6 +12,7 @@ mod link;
 mod netns;
 pub mod nft;
 mod route;
+mod shaping;
 pub mod stack;
 mod state;
 mod step;
@@ -25,6 +26,7 @@ pub use facts::{AddressFacts, Interest, LinkFacts, Listener, NodeFacts, Pair, Ro
 pub use link::{Alias, Link, LinkKey, LinkKind, Peer, PortFlags};
 pub use netns::Netns;
 pub use route::{AddressKey, ROUTE_PROTOCOL, Route, RouteKey, Way};
+pub use shaping::{BURST_UNIT, QUEUE_MARK, Queue};
 pub use state::KernelState;
 pub use step::{LinkChange, NodePorts, Object, Plan, Step};
 pub use sysctl::SysctlKey;

@@ -1,5 +1,5 @@
 //! Network devices: the bridges of networks, the veth pairs of endpoints, the VXLAN devices of
-//! overlays, IP-in-IP tunnels.
+//! overlays, IP-in-IP tunnels, the devices whose queue an endpoint's packets wait in.
 
 use std::fmt;
 use std::str::FromStr;
@@ -73,7 +73,7 @@ impl FromStr for Alias {
 /// A device of ours on the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Link {
-    /// `None` where the device has no Ethernet: a tunnel.
+    /// `None` where the device has no Ethernet, or only seems to: a tunnel, an ifb.
     pub mac: Option<Mac>,
     /// Of both ends, for a pair.
     pub mtu: Mtu,
@@ -85,7 +85,7 @@ impl Link {
     /// The bridge that a port belongs to.
     pub fn master(&self) -> Option<&IfName> {
         match &self.kind {
-            LinkKind::Bridge | LinkKind::Tunnel(_) => None,
+            LinkKind::Bridge | LinkKind::Tunnel(_) | LinkKind::Ifb => None,
             LinkKind::Veth { port, .. } => port.master.as_ref(),
             LinkKind::Vxlan(vxlan) => vxlan.master.as_ref(),
         }
@@ -94,7 +94,7 @@ impl Link {
     pub fn peer(&self) -> Option<&Peer> {
         match &self.kind {
             LinkKind::Veth { peer, .. } => peer.as_ref(),
-            LinkKind::Bridge | LinkKind::Vxlan(_) | LinkKind::Tunnel(_) => None,
+            LinkKind::Bridge | LinkKind::Vxlan(_) | LinkKind::Tunnel(_) | LinkKind::Ifb => None,
         }
     }
 }
@@ -114,6 +114,8 @@ pub enum LinkKind {
     Vxlan(Vxlan),
     /// One for each node.
     Tunnel(Tunnel),
+    /// A way out that leads back to where a packet came in; there for its queue (net/drivers/ifb.c).
+    Ifb,
 }
 
 /// How the node's end of a pair is a bridge port.

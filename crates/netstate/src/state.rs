@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use model::Mac;
+use model::{IfName, Mac};
 
 use crate::nft::{Chain, ChainKey, Datum, ElementKey, NftFamily, SetKey, SetSpec};
 use crate::{
-    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Route, RouteKey, SysctlKey,
+    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Queue, Route, RouteKey,
+    SysctlKey,
 };
 
 /// Sorted maps from the key of each object to its value, so that a difference of states is a
@@ -29,6 +30,11 @@ pub struct KernelState {
     pub fdb: BTreeMap<FdbKey, IpAddr>,
     pub floods: BTreeSet<FloodKey>,
     pub routes: BTreeMap<RouteKey, Route>,
+    /// Our queues at the way out of the node's devices.
+    pub queues: BTreeMap<IfName, Queue>,
+    /// The device through whose way out all passes that comes in by the key's. One that leads
+    /// nowhere any more shows as leading back.
+    pub detours: BTreeMap<IfName, IfName>,
     /// Our tables, and the comment that is their mark.
     pub tables: BTreeMap<NftFamily, String>,
     pub sets: BTreeMap<SetKey, SetSpec>,
@@ -49,6 +55,8 @@ impl KernelState {
         self.fdb.extend(other.fdb);
         self.floods.extend(other.floods);
         self.routes.extend(other.routes);
+        self.queues.extend(other.queues);
+        self.detours.extend(other.detours);
         self.tables.extend(other.tables);
         self.sets.extend(other.sets);
         self.chains.extend(other.chains);
@@ -78,6 +86,8 @@ impl KernelState {
             fdb: pick(&self.fdb, &other.fdb, shared),
             floods: pick_set(&self.floods, &other.floods, shared),
             routes: pick(&self.routes, &other.routes, shared),
+            queues: pick(&self.queues, &other.queues, shared),
+            detours: pick(&self.detours, &other.detours, shared),
             tables: pick(&self.tables, &other.tables, shared),
             sets: pick(&self.sets, &other.sets, shared),
             chains: pick(&self.chains, &other.chains, shared),

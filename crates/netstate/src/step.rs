@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::nft::{Chain, ChainKey, Datum, ElementKey, NftFamily, Rule, SetKey, SetSpec};
 use crate::{
-    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Netns, Route, RouteKey,
-    SysctlKey,
+    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Netns, Queue, Route,
+    RouteKey, SysctlKey,
 };
 
 /// One change. Its `Display` is the command line that does the same.
@@ -34,6 +34,12 @@ pub enum Step {
     /// Adds a route or replaces the one with its key.
     SetRoute(RouteKey, Route),
     DelRoute(RouteKey),
+    /// Puts a queue at a device's way out, in place of what is there.
+    SetQueue(IfName, Queue),
+    DelQueue(IfName),
+    /// Leads what comes in by the first device through the way out of the second.
+    AddDetour(IfName, IfName),
+    DelDetour(IfName),
     AddTable(NftFamily, String),
     DelTable(NftFamily),
     AddSet(SetKey, SetSpec),
@@ -134,6 +140,10 @@ impl Step {
             Self::AddFdb(key, _) => vec![Object::Link(key.link())],
             Self::AddFlood(key) => vec![Object::Link(key.link())],
             Self::SetRoute(key, route) => route.link(key).into_iter().map(Object::Link).collect(),
+            Self::SetQueue(dev, _) => vec![Object::Link(LinkKey::on_node(dev.clone()))],
+            Self::AddDetour(dev, through) => [dev, through]
+                .map(|name| Object::Link(LinkKey::on_node(name.clone())))
+                .into(),
             _ => Vec::new(),
         }
     }

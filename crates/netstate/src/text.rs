@@ -6,12 +6,14 @@ use model::{Family, Target};
 
 use crate::nft::text as nft_text;
 use crate::{
-    AddressKey, Learning, Link, LinkChange, LinkKey, LinkKind, Netns, NodePorts, ROUTE_PROTOCOL,
-    Route, RouteKey, Step, SysctlKey, TUNNEL_TTL, Vxlan, Way,
+    AddressKey, Learning, Link, LinkChange, LinkKey, LinkKind, Netns, NodePorts, QUEUE_MARK,
+    ROUTE_PROTOCOL, Route, RouteKey, Step, SysctlKey, TUNNEL_TTL, Vxlan, Way,
 };
 
 /// The MAC of the entries that lead what no other entry does.
 const NO_MAC: &str = "00:00:00:00:00:00";
+/// An end of a veth pair: making one with more takes the kernel milliseconds.
+const ONE_QUEUE: &str = "numtxqueues 1 numrxqueues 1";
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,6 +43,9 @@ impl fmt::Display for Step {
             | Self::DelFdb(_)
             | Self::AddFlood(_)
             | Self::DelFlood(_) => entry(f, self),
+            Self::SetQueue(..) | Self::DelQueue(_) | Self::AddDetour(..) | Self::DelDetour(_) => {
+                shaping(f, self)
+            }
             Self::ForgetFlows(address) => {
                 let family = if address.is_ipv6() { " -f ipv6" } else { "" };
                 // conntrack(8) fails where there is no such connection.
@@ -121,10 +126,10 @@ fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Resu
             if let Some(master) = &port.master {
                 write!(f, " master {master}")?;
             }
-            write!(f, " type veth")?;
+            write!(f, " {ONE_QUEUE} type veth")?;
             if let Some(peer) = peer {
                 write!(f, " peer name {}", peer.at.name)?;
-                write!(f, " mtu {} address {}", peer.mtu, peer.mac)?;
+                write!(f, " mtu {} address {} {ONE_QUEUE}", peer.mtu, peer.mac)?;
                 if let Netns::Target(target) = &peer.at.netns {
                     write!(f, " netns {}", netns_argument(target))?;
                 }
@@ -145,6 +150,29 @@ fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Resu
             }
             write!(f, " && ip link set {name} addrgenmode none alias {alias}")
         }
+        LinkKind::Ifb => {
+            write!(f, " mtu {mtu} type ifb")?;
+            write!(f, " && ip link set {name} addrgenmode none alias {alias}")
+        }
+    }
+}
+
+/// Queues and detours; nothing for any other step.
+fn shaping(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
+    match step {
+        Step::SetQueue(dev, queue) => write!(
+            f,
+            "tc qdisc replace dev {dev} root handle {QUEUE_MARK:x}: tbf rate {} burst {} limit {}",
+            queue.rate, queue.burst_bytes, queue.limit_bytes
+        ),
+        Step::DelQueue(dev) => write!(f, "tc qdisc del dev {dev} root handle {QUEUE_MARK:x}:"),
+        Step::AddDetour(dev, through) => write!(
+            f,
+            "tc qdisc replace dev {dev} ingress && tc filter add dev {dev} ingress pref {QUEUE_MARK} \
+             protocol all u32 match u32 0 0 action mirred egress redirect dev {through}"
+        ),
+        Step::DelDetour(dev) => write!(f, "tc filter del dev {dev} ingress pref {QUEUE_MARK}"),
+        _ => Ok(()),
     }
 }
 

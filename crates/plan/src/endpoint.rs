@@ -16,6 +16,7 @@ use netstate::{
 use crate::firewall::{NAMES, PORT_START, element};
 use crate::network::ipv6_sysctls;
 use crate::publish::{published_elements, reached_by_loopback};
+use crate::shaping::shaping_part;
 use crate::{EndpointView, NetworkView};
 
 /// The metric of the first endpoint's default route; each further one of a target is higher, so
@@ -65,6 +66,7 @@ pub fn endpoint_part(node: NodeId, network: &NetworkView, view: &EndpointView) -
     let published = endpoint.publish.iter();
     let published = published.flat_map(|publish| published_elements(endpoint, *publish));
     state.elements.extend(published);
+    state.extend(shaping_part(node, network, endpoint));
     state
 }
 
@@ -110,7 +112,7 @@ fn pair(node: NodeId, network: &NetworkView, endpoint: &Endpoint) -> Link {
     }
 }
 
-fn mark(node: NodeId, network: &NetworkView, endpoint: &Endpoint) -> Alias {
+pub(crate) fn mark(node: NodeId, network: &NetworkView, endpoint: &Endpoint) -> Alias {
     let purpose = format!("endpoint {}/{}", network.network.name, endpoint.name);
     Alias { node, purpose }
 }

@@ -10,6 +10,7 @@ mod network;
 mod overlay;
 mod owned;
 mod publish;
+mod shaping;
 mod view;
 
 pub use endpoint::{endpoint_part, port_name};
@@ -17,4 +18,5 @@ pub use firewall::{Crossing, PORT_START, ruleset};
 pub use network::{bridge_name, network_part};
 pub use overlay::{OverlayView, Peer, overhead_bytes, overlay_part, tunnel_device, vxlan_device};
 pub use owned::only_owned;
+pub use shaping::waiting_name;
 pub use view::{EndpointView, NetworkView, View, desired};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use model::{
     Backend, Endpoint, EndpointId, Family, Mac, Mtu, NetnsOrigin, Network, NetworkId, NetworkKind,
-    NodeId, OverlayPrefix, Publish, Reach, Span, Subnet, Target,
+    NodeId, OverlayPrefix, Publish, Rates, Reach, Span, Subnet, Target,
 };
 use netstate::{KernelState, Plan, Step, diff};
 use plan::{
@@ -68,6 +68,7 @@ fn endpoint(id: u32, network: &NetworkView, target: &str, publish: &[&str]) -> E
                 .iter()
                 .map(|p| p.parse::<Publish>().unwrap())
                 .collect(),
+            rates: Rates::default(),
             rank: 0,
         },
     }
@@ -121,6 +122,28 @@ fn an_endpoint_with_every_kind_of_port() {
     let part = endpoint_part(NodeId::from_bits(1), &network, &endpoint);
     assert_golden("attach.txt", &diff(&KernelState::default(), &part));
     assert_golden("detach.txt", &diff(&part, &KernelState::default()));
+}
+
+#[test]
+fn an_endpoint_that_is_kept_to_a_rate() {
+    let network = network(1, "web", &["10.5.0.0/24"], Reach::Outside);
+    let mut free = endpoint(1, &network, "netns0", &[]);
+    let node = NodeId::from_bits(1);
+    let before = endpoint_part(node, &network, &free);
+    free.endpoint.rates = Rates {
+        sends: Some("100mbit".parse().unwrap()),
+        receives: Some("8kbit".parse().unwrap()),
+    };
+    let after = endpoint_part(node, &network, &free);
+    assert_golden("rates.txt", &diff(&before, &after));
+    let back = diff(&after, &before).lines();
+    let back: Vec<&str> = back.iter().map(String::as_str).collect();
+    let wanted = [
+        "tc filter del dev pont1 ingress pref 28783",
+        "tc qdisc del dev pont1 root handle 706f:",
+        "ip link del pifb1",
+    ];
+    assert_eq!(back, wanted);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use model::{CniAttachment, Endpoint, EndpointId, NetnsId};
 use rusqlite::{ErrorCode, named_params};
 
-use crate::column::{Cookie, seconds};
+use crate::column::{Cookie, bits, seconds};
 use crate::endpoint::select_owner;
 use crate::{Cause, Durability, EndpointLife, EndpointRecord, Owner, Records, StoreError};
 
@@ -36,9 +36,9 @@ impl Records {
         let endpoint = &record.endpoint;
         self.execute(
             "INSERT INTO endpoint (id, network, name, target, container, list, boot, cookie, ifname, port,
-                 mac, rank, life, origin, created_at)
+                 mac, rank, life, origin, created_at, sends, receives)
              VALUES (:id, :network, :name, :target, :container, :list, :boot, :cookie, :ifname, :port,
-                 :mac, :rank, :life, :origin, :created_at)",
+                 :mac, :rank, :life, :origin, :created_at, :sends, :receives)",
             named_params! {
                 ":id": endpoint.id.0,
                 ":network": endpoint.network.0,
@@ -55,6 +55,8 @@ impl Records {
                 ":life": record.life.to_string(),
                 ":origin": record.origin.to_string(),
                 ":created_at": seconds(record.created_at),
+                ":sends": endpoint.rates.sends.map(bits),
+                ":receives": endpoint.rates.receives.map(bits),
             },
         )
     }
@@ -188,6 +190,17 @@ impl Records {
     /// `EndpointGone`; those of a commit.
     pub fn set_deleting(&mut self, id: EndpointId) -> Result<(), StoreError> {
         self.set_leaving(id, EndpointLife::Deleting)
+    }
+
+    /// Takes back that the endpoint is leaving, unless it is gone already.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn set_staying(&mut self, id: EndpointId) -> Result<(), StoreError> {
+        self.transaction(Durability::Process, |records| {
+            let sql = "UPDATE endpoint SET life = 'attached' WHERE id = ?1 AND life = 'detaching'";
+            records.execute(sql, [id.0]).map(|_| ())
+        })
     }
 
     fn set_leaving(&mut self, id: EndpointId, life: EndpointLife) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use model::{Family, HostBind, NetworkKind, Reach};
+use model::{Family, HostBind, NetworkKind, Rate, Reach};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::record::UnknownWord;
@@ -157,6 +157,21 @@ impl FromSql for Cookie {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Ok(Self(value.as_i64()?.cast_unsigned()))
     }
+}
+
+/// A `Rate` as bits a second.
+pub(crate) struct Bits(pub Rate);
+
+impl FromSql for Bits {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bits = value.as_i64()?.unsigned_abs();
+        let rate = Rate::try_from(bits).map_err(|error| FromSqlError::Other(Box::new(error)))?;
+        Ok(Self(rate))
+    }
+}
+
+pub(crate) fn bits(rate: Rate) -> i64 {
+    i64::try_from(rate.bits()).unwrap_or(i64::MAX)
 }
 
 /// Seconds since 1970. SQLite counts to 2^63; what is above that is as far in the future.

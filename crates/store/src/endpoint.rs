@@ -2,18 +2,18 @@
 
 use model::{
     CniAttachment, ContainerId, Endpoint, EndpointId, EndpointName, IfName, ListName, Mac, NetnsId,
-    NetworkId, Target,
+    NetworkId, Rates, Target,
 };
 use rusqlite::{Params, Row};
 
-use crate::column::{Cookie, Parsed};
+use crate::column::{Bits, Cookie, Parsed};
 use crate::{EndpointRecord, Owner, Records, StoreError};
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, network, name, target, container, list, boot, cookie, ifname, port, mac, rank, \
-             life, origin, created_at FROM endpoint ",
+             life, origin, created_at, sends, receives FROM endpoint ",
             $rest
         )
     };
@@ -38,7 +38,11 @@ impl Records {
         self.select(select!("ORDER BY id"), [])
     }
 
-    pub(crate) fn unfinished_endpoints(&self) -> Result<Vec<EndpointRecord>, StoreError> {
+    /// Those that are not `Attached`.
+    ///
+    /// # Errors
+    /// Those of reading, `Corrupt` among them.
+    pub fn unfinished_endpoints(&self) -> Result<Vec<EndpointRecord>, StoreError> {
         self.select(select!("WHERE life <> 'attached' ORDER BY id"), [])
     }
 
@@ -92,6 +96,13 @@ impl Records {
     pub fn endpoint(&self, id: EndpointId) -> Result<Option<EndpointRecord>, StoreError> {
         let found = self.select(select!("WHERE id = ?1"), [id.0])?;
         Ok(found.into_iter().next())
+    }
+
+    /// # Errors
+    /// Those of reading.
+    pub fn has_endpoint(&self, id: EndpointId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM endpoint WHERE id = ?1";
+        Ok(self.row(sql, [id.0], |_| Ok(()))?.is_some())
     }
 
     /// # Errors
@@ -195,6 +206,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRecord> {
     let cni = cni.map(|(Parsed(container), Parsed(list))| CniAttachment { container, list });
     let boot = row.get::<_, Option<Parsed<_>>>("boot")?;
     let cookie = row.get::<_, Option<Cookie>>("cookie")?;
+    let rate = |column| {
+        row.get::<_, Option<Bits>>(column)
+            .map(|bits| bits.map(|Bits(rate)| rate))
+    };
     Ok(EndpointRecord {
         endpoint: Endpoint {
             id: EndpointId(row.get("id")?),
@@ -207,6 +222,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRecord> {
             mac,
             addresses: Vec::new(),
             publish: Vec::new(),
+            rates: Rates {
+                sends: rate("sends")?,
+                receives: rate("receives")?,
+            },
             rank: row.get("rank")?,
         },
         life,

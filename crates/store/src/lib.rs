@@ -24,11 +24,10 @@ mod records;
 
 pub use address::{HeldAddress, Hold, Resting, TAKEN_PAGE};
 pub use error::{Cause, Damage, StoreError};
-pub use lock::{Holder, NodeLock};
+pub use lock::{Holder, NodeLock, RemovalsTurn};
 pub use membership::Membership;
 pub use open::OpenMode;
 pub use record::{
-    EndpointLife, EndpointRecord, NetworkLife, NetworkRecord, Owner, PortOwner, Unfinished,
-    UnknownWord,
+    EndpointLife, EndpointRecord, NetworkLife, NetworkRecord, Owner, PortOwner, UnknownWord,
 };
 pub use records::{Durability, Records};

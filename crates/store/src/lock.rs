@@ -1,4 +1,5 @@
-//! The node's lock: one process at a time changes records and kernel.
+//! The node's lock: one process at a time changes records and kernel. And the removals' turn: one
+//! process at a time removes what all of them have given up.
 //!
 //! The kernel releases it with the process that holds it, however that dies. Readers of the
 //! records don't need it.
@@ -18,8 +19,9 @@ use rustix::io::Errno;
 use crate::StoreError;
 use crate::error::from_io;
 
-/// The lock's file in the state directory.
+/// The locks' files in the state directory.
 const FILE: &str = "lock";
+const REMOVALS_FILE: &str = "removals.lock";
 /// How much of the holder's command line is kept, in bytes.
 const COMMAND_MAX: usize = 256;
 /// How long the holder's line is, in characters: a number, a blank and a command.
@@ -55,33 +57,8 @@ impl NodeLock {
     /// # Errors
     /// `LockTimeout` names the holder; those of making and opening the file.
     pub fn acquire(dir: &Path, wait: Duration) -> Result<Self, StoreError> {
-        ensure_dir(dir)?;
-        let path = dir.join(FILE);
-        let refuse = |source| {
-            from_io(&path, source, |path, source| StoreError::Lock {
-                path,
-                source,
-            })
-        };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(FILE_MODE)
-            .open(&path)
-            .map_err(refuse)?;
-        match lock_within(file, wait).map_err(refuse)? {
-            Some(file) => {
-                write_holder(&file);
-                Ok(Self { _file: file })
-            }
-            None => Err(StoreError::LockTimeout {
-                holder: read_holder(&path),
-                path,
-                waited: wait,
-            }),
-        }
+        let _file = acquire(dir, FILE, wait)?;
+        Ok(Self { _file })
     }
 
     /// Whether nobody holds the lock at this moment.
@@ -89,6 +66,55 @@ impl NodeLock {
         let tried = File::open(dir.join(FILE))
             .map(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
         tried.unwrap_or(false)
+    }
+}
+
+/// The turn to remove what is recorded as leaving, held until dropped. Who waits for it finds its
+/// own removed, as a rule, when it comes. Never waited for under the node's lock.
+#[derive(Debug)]
+pub struct RemovalsTurn {
+    /// Closing it is the release.
+    _file: File,
+}
+
+impl RemovalsTurn {
+    /// Waits for at most `wait`.
+    ///
+    /// # Errors
+    /// Those of [`NodeLock::acquire`].
+    pub fn acquire(dir: &Path, wait: Duration) -> Result<Self, StoreError> {
+        let _file = acquire(dir, REMOVALS_FILE, wait)?;
+        Ok(Self { _file })
+    }
+}
+
+fn acquire(dir: &Path, file: &str, wait: Duration) -> Result<File, StoreError> {
+    ensure_dir(dir)?;
+    let path = dir.join(file);
+    let refuse = |source| {
+        from_io(&path, source, |path, source| StoreError::Lock {
+            path,
+            source,
+        })
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(refuse)?;
+    match lock_within(file, wait).map_err(refuse)? {
+        Some(file) => {
+            write_holder(&file);
+            Ok(file)
+        }
+        None => Err(StoreError::LockTimeout {
+            holder: read_holder(&path),
+            path,
+            waited: wait,
+        }),
     }
 }
 

@@ -25,12 +25,6 @@ impl Records {
         })
     }
 
-    pub(crate) fn unfinished_networks(&self) -> Result<Vec<NetworkRecord>, StoreError> {
-        let mut records = self.networks()?;
-        records.retain(|record| record.life != NetworkLife::Ready);
-        Ok(records)
-    }
-
     /// # Errors
     /// Those of reading, `Corrupt` among them.
     pub fn network(&self, id: NetworkId) -> Result<Option<NetworkRecord>, StoreError> {

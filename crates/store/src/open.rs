@@ -25,11 +25,11 @@ const FILE: &str = "records.db";
 /// What the file is called while it is made.
 const NEW_FILE: &str = "records.db.new";
 /// The version of the schema, in `PRAGMA user_version`.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// `PRAGMA application_id`: "pont", so that file(1) and we know whose database this is.
 pub(crate) const APPLICATION_ID: i32 = 0x706f_6e74;
 /// How often, and how long each time, a statement waits for another process: five seconds. Writers
-/// hold the node's lock, so that only the end of a detach, a reader's or a checkpoint's moment is
+/// hold the node's lock, so that only both ends of a detach, a reader's or a checkpoint's moment are
 /// in the way.
 const BUSY_TRIES: usize = 25_000;
 const BUSY_PAUSE: Duration = Duration::from_micros(200);
@@ -44,7 +44,8 @@ const PAGE_BYTES: u32 = 1024;
 const COPY_PAGES: i32 = i32::MAX;
 const SCHEMA: &str = include_str!("schema.sql");
 /// What makes records of version 1, 2, … those of the next.
-const UPGRADES: [&str; 1] = ["
+const UPGRADES: [&str; 2] = [
+    "
     ALTER TABLE subnet ADD COLUMN range TEXT;
     ALTER TABLE network ADD COLUMN kind TEXT NOT NULL DEFAULT 'bridge';
     CREATE TABLE cluster (
@@ -56,7 +57,12 @@ const UPGRADES: [&str; 1] = ["
     ALTER TABLE endpoint ADD COLUMN list TEXT;
     CREATE UNIQUE INDEX endpoint_container ON endpoint (container, ifname, network)
         WHERE container IS NOT NULL;
-    PRAGMA user_version = 2"];
+    PRAGMA user_version = 2",
+    "
+    ALTER TABLE endpoint ADD COLUMN sends INTEGER;
+    ALTER TABLE endpoint ADD COLUMN receives INTEGER;
+    PRAGMA user_version = 3",
+];
 
 /// What the records are opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +102,9 @@ pub(crate) fn open(dir: &Path, mode: OpenMode, fresh: NodeId) -> Result<Records,
             copied(&conn).map_err(|error| from_sqlite(&path, error))?
         }
     };
-    upgrade(&conn, behind).map_err(|error| from_sqlite(&path, error))?;
+    if !behind.is_empty() {
+        upgrade(&conn, &path)?;
+    }
     loaded(conn, path)
 }
 
@@ -112,12 +120,16 @@ pub(crate) fn wait_when_busy(conn: &mut Connection) -> rusqlite::Result<()> {
     }))
 }
 
-fn upgrade(conn: &Connection, behind: &[&str]) -> rusqlite::Result<()> {
-    if behind.is_empty() {
-        return Ok(());
-    }
-    let all = behind.join(";\n");
-    conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{all};\nCOMMIT"))
+/// What is lacking is asked again where nobody else can write: a detach opens the records without
+/// the node's lock.
+fn upgrade(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let run = |sql: &str| {
+        conn.execute_batch(sql)
+            .map_err(|error| from_sqlite(path, error))
+    };
+    run("BEGIN IMMEDIATE")?;
+    let behind = upgrades(conn, path)?;
+    run(&format!("{};\nCOMMIT", behind.join(";\n")))
 }
 
 /// No file, or one that nothing was written to: SQLite takes both for a new database.

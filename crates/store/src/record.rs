@@ -47,8 +47,8 @@ words! {
 }
 
 words! {
-    /// How far an endpoint has come. Found as anything but `Attached` under the node's lock, a
-    /// process died half way.
+    /// How far an endpoint has come. Found as `Attaching` under the node's lock, a process died half
+    /// way; one that leaves may wait for its turn, and anybody may finish it.
     EndpointLife {
         Attaching = "attaching",
         Attached = "attached",
@@ -96,11 +96,4 @@ impl fmt::Display for Owner {
 pub struct PortOwner {
     pub publish: Publish,
     pub owner: Owner,
-}
-
-/// What processes that died have left half way.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Unfinished {
-    pub networks: Vec<NetworkRecord>,
-    pub endpoints: Vec<EndpointRecord>,
 }

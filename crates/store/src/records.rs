@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, ffi}
 
 use crate::column::Cookie;
 use crate::error::from_sqlite;
-use crate::{OpenMode, StoreError, Unfinished, open};
+use crate::{OpenMode, StoreError, open};
 
 /// How long the log may grow before a commit copies it into the database, in bytes.
 ///
@@ -105,18 +105,15 @@ impl Records {
         Ok(())
     }
 
-    /// All that is not `Ready` or `Attached`. Under the node's lock, this is what processes
-    /// that died have left.
+    /// Whether something is half way on its way in: an attach, or a network's making or removal.
+    /// Under the node's lock, a process died doing it.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn unfinished(&self) -> Result<Unfinished, StoreError> {
-        self.snapshot(|records| {
-            Ok(Unfinished {
-                networks: records.unfinished_networks()?,
-                endpoints: records.unfinished_endpoints()?,
-            })
-        })
+    pub fn is_half_way(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM endpoint WHERE life <> 'attached' \
+                   AND life = 'attaching') OR EXISTS (SELECT 1 FROM network WHERE life <> 'ready')";
+        Ok(self.row(sql, [], |row| row.get(0))?.unwrap_or(false))
     }
 
     /// Lets `work` read one moment's records, whatever other processes commit meanwhile.

@@ -1,4 +1,4 @@
--- The node's records, version 2. Addresses are 16 bytes (src/column.rs); times are seconds
+-- The node's records, version 3. Addresses are 16 bytes (src/column.rs); times are seconds
 -- since 1970; words are those of src/record.rs.
 
 CREATE TABLE meta (
@@ -53,7 +53,10 @@ CREATE TABLE endpoint (
     created_at INTEGER NOT NULL,
     -- Where a container runtime attached the target: its id, and that of its configuration list.
     container TEXT,
-    list TEXT
+    list TEXT,
+    -- Bits a second, seen from the container; as fast as the machine without.
+    sends INTEGER,
+    receives INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX endpoint_name ON endpoint (network, name);
 CREATE UNIQUE INDEX endpoint_mac ON endpoint (network, mac);

@@ -22,7 +22,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["model", "netstate"]),
     (
         "engine",
-        &["model", "ipam", "netstate", "plan", "store", "kernel"],
+        &[
+            "model", "ipam", "netstate", "plan", "store", "kernel", "fastpath",
+        ],
     ),
     ("fastpath-wire", &[]),
     ("fastpath", &["model", "fastpath-wire"]),

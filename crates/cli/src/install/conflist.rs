@@ -11,7 +11,7 @@ use super::PLUGIN;
 use crate::args::CniInstall;
 
 /// What a runtime may ask of the plugin.
-const CAPABILITIES: [&str; 4] = ["dns", "ips", "mac", "portMappings"];
+const CAPABILITIES: [&str; 5] = ["bandwidth", "dns", "ips", "mac", "portMappings"];
 
 /// A list with Pontoon's plugin and no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use node::PontoonNode;
 use serde_json::Value;
-use testnet::Netns;
+use testnet::{Netns, wait_until};
 
 const ROUNDS: usize = 100;
+const BOUND: Duration = Duration::from_secs(10);
 
 /// A network with two endpoints, of both families.
 fn site() -> PontoonNode {
@@ -95,10 +96,12 @@ fn the_rest_of_pontoon_does_not_mind() {
     node.pontoon("detach b --delete");
     let on = node.pontoon("fastpath status");
     assert!(on.starts_with("fast path: on for web\n"), "{on}");
+    let pins = "ls /sys/fs/bpf/pontoon/*/networks/*";
+    assert_eq!(node.sh(pins), "pont1-in\npont1-out\n");
+    // Who comes later gets it too.
     node.pontoon("attach web b --create --ip 10.5.0.11 --ip fd00:5::11");
+    assert!(!node.pontoon("fastpath status").contains("not attached"));
     exchange_both();
-    assert!(node.pontoon("fastpath status").contains("not attached"));
-    assert_eq!(node.pontoon("fastpath on"), "fast path: on at 2 ports\n");
     let before = fast_packets(&node);
     exchange_both();
     let after = fast_packets(&node);
@@ -111,6 +114,30 @@ fn the_rest_of_pontoon_does_not_mind() {
     node.pontoon("network rm web");
     node.pontoon("fastpath off");
     node.assert_bare();
+}
+
+#[test]
+fn a_capture_sees_what_is_carried_otherwise_and_its_death_heals() {
+    let node = site();
+    let idle = node.pontoon("capture b");
+    assert!(idle.starts_with("nothing is carried past pont2"), "{idle}");
+    node.pontoon("fastpath on");
+    exchange_both();
+    let mut capture = node.command("capture b").spawn().unwrap();
+    let aside = || status(&node)["ports"][1]["aside"].as_bool().unwrap();
+    wait_until("b steps aside", BOUND, aside);
+    let before = fast_packets(&node);
+    let seen = Netns::here().sniff("pont2");
+    exchange_both();
+    assert_eq!(fast_packets(&node), before);
+    assert!(seen.first(BOUND, |frame| frame.len() > 42).is_some());
+    capture.kill().unwrap();
+    capture.wait().unwrap();
+    wait_until("it comes back", BOUND, || !aside());
+    exchange_both();
+    assert!(fast_packets(&node)[1] > before[1]);
+    let message = node.refused("capture nosuch", 3);
+    assert!(message.contains("nosuch"), "{message}");
 }
 
 #[test]

@@ -82,7 +82,9 @@ fn install_puts_plugin_and_configuration_in_their_places() {
     );
     assert_eq!(fs::read(PLUGIN).unwrap(), b"the plugin");
     assert_eq!((mode(PLUGIN), mode(LIST)), (0o755, 0o644));
-    let capabilities = json!({"portMappings": true, "ips": true, "mac": true, "dns": true});
+    let capabilities = json!({
+        "portMappings": true, "ips": true, "mac": true, "dns": true, "bandwidth": true,
+    });
     let plugin = json!({"type": "pontoon-cni", "network": "pontoon", "capabilities": capabilities});
     let wanted = json!({"cniVersion": "1.0.0", "name": "pontoon", "plugins": [plugin]});
     assert_eq!(list(), wanted);

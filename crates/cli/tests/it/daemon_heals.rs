@@ -32,7 +32,9 @@ fn what_is_lost_is_back_at_once() {
     let member = Member::new(BLUE);
     let daemon = Daemon::with(&member, NEWS_ALONE);
     daemon.hear("READY=1");
-    member.node.pontoon("attach blue web --create -p 8080:80");
+    member
+        .node
+        .pontoon("attach blue web --create -p 8080:80 --rate 100mbit");
     for (damage, look) in [
         ("nft flush ruleset", "nft list table bridge pontoon"),
         (
@@ -67,6 +69,11 @@ fn what_is_lost_is_back_at_once() {
         (
             "ip link set pn-blue down",
             "ip link show up | grep pn-blue:",
+        ),
+        ("tc qdisc del dev pont1 root", "tc qdisc | grep tbf.*pont1"),
+        (
+            "tc filter del dev pont1 ingress",
+            "tc filter show dev pont1 ingress | grep pifb1",
         ),
         (
             "ip link del $(ls /sys/class/net | grep ^pont)",

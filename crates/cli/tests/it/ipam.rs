@@ -56,6 +56,7 @@ fn attach(node: &PontoonNode, target: &str, container: &str, at: u64) {
         mac: None,
         ifname: None,
         publish: Vec::new(),
+        rates: model::Rates::default(),
     };
     let engine = engine(node.state_dir(), at);
     engine.attach(&request, Mode::Apply).unwrap();

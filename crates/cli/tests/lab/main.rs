@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod death;
+mod fast;
 mod faults;
 mod ground;
 mod life;

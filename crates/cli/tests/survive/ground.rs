@@ -22,12 +22,19 @@ const STATE: &str = r#"
 clean() {
     sed -E 's/^[0-9]+: //; s/@[^: ]+//; s/NO-CARRIER,//; s/,LOWER_UP//; s/,M-DOWN//; s/ state [A-Z]+//
         s/ qlen [0-9]+//; s/link-netns[a-z]* [^ ]+//; s/ linkdown//; s/ dadfailed//; s/  +/ /g
-        s/ valid_lft.*//; s/^pont[0-9a-f]+/pontN/' | grep -vE 'fe80|^multicast|^anycast' | sort
+        s/ valid_lft.*//; s/^pont[0-9a-f]+/pontN/; s/^pifb[0-9a-f]+/pifbN/; /^pifbN/s/link.ether [^ ]+//' | grep -vE 'fe80|^multicast|^anycast' | sort
 }
 show() {
     ip $1 -o link | clean; ip $1 -o addr | clean; ip $1 route | clean; ip $1 -6 route | clean
 }
 show ''
+queues() {
+    sed -E 's/refcnt [0-9]+ ?//; s/index [0-9]+ //; s/ fh [0-9a-f]+:/ fh N:/; s/ ht [0-9a-f]+ / ht N /; s/ (pont|pifb)[0-9a-f]+/ \1N/' | grep -v noqueue | sort
+}
+tc qdisc show | queues || true
+for dev in $(ls /sys/class/net); do
+    tc filter show dev $dev ingress 2>/dev/null | queues || true
+done
 for n in $(ls /run/netns 2>/dev/null); do
     echo namespace $n; show "-n $n" 2>&1
 done

@@ -133,6 +133,7 @@ macro_rules! walks {
 
 const BLUE: &str = "pontoon network create blue --subnet 10.6.0.0/24\n";
 const ATTACHED: &str = "pontoon attach web a --create --ip 10.5.0.9 -p 8080:80 -p 9000-9100\n";
+const LIMITED: &str = "pontoon attach web a --create --ip 10.5.0.9 --rate 20mbit\n";
 const GIVEN: &str = "ip netns add a; pontoon attach web a --ip 10.5.0.9\n";
 
 walks! {
@@ -152,6 +153,11 @@ walks! {
     detach_from_both: Removes, [WEB, BLUE, ATTACHED, "pontoon attach blue a"], "detach a";
     detach_delete_from_both: Removes, [WEB, BLUE, ATTACHED, "pontoon attach blue a"],
         "detach a --delete";
+    attach_limited: Makes, [WEB],
+        "attach web a --create --ip 10.5.0.9 --ip fd00:5::9 --rate 20mbit";
+    detach_limited: Removes, [WEB, LIMITED], "detach a --delete";
+    reconcile_limited: Mends, [WEB, LIMITED, "tc qdisc del dev pont1 root; ip link del pifb1"],
+        "reconcile";
     reconcile: Mends, [WEB, ATTACHED, GIVEN_B, "nft flush ruleset; ip link del web0"],
         "reconcile";
 }

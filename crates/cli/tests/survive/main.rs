@@ -14,6 +14,8 @@ mod heal;
 mod inject;
 mod json;
 mod kill;
+mod leaving;
 mod reboot;
 mod records;
+mod shaping;
 mod text;

@@ -137,6 +137,23 @@ fn two_families_and_several_networks_typed_out() {
     );
 }
 
+#[test]
+fn endpoints_that_are_kept_to_a_rate_typed_out() {
+    typed_out(
+        "pontoon network create web --subnet 10.5.0.0/24 --subnet fd00:5::/64 --mtu 9000
+         pontoon attach web a --create --rate 100mbit
+         pontoon attach web b --create --rate 8kbit -p 8080:80
+         pontoon attach web c --create --rate 10gbit
+         tc qdisc replace dev pont1 root tbf rate 1mbit burst 32k limit 98k
+         tc qdisc del dev pont2 ingress; ip link del pifb3
+         pontoon reconcile
+         pontoon detach b
+         pontoon detach a --delete
+         pontoon detach c --delete
+         pontoon network rm web",
+    );
+}
+
 fn broken(scripts: impl Iterator<Item = &'static str>) -> String {
     let heals = scripts.map(|script| format!("{}\npontoon reconcile\n", script.replace('\n', " ")));
     format!("{WEB}{BUSY}\n{}", heals.collect::<String>())

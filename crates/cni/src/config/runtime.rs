@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use model::EndpointName;
+use model::{EndpointName, Rates};
 
 use crate::config::ConfigError;
+use crate::config::bandwidth::parse_bandwidth;
 use crate::fields::{Case, Field, Fields};
 use crate::result::Dns;
 use crate::wishes::{Asked, parse_address};
@@ -19,6 +20,7 @@ pub(crate) struct Runtime<'a> {
     pub mappings: Option<Field<'a>>,
     pub ip_ranges: Option<Field<'a>>,
     pub asked: Asked,
+    pub rates: Rates,
     pub dns: Dns,
     pub aliases: Vec<EndpointName>,
 }
@@ -31,17 +33,17 @@ pub(crate) fn parse_runtime<'a>(
         return Ok(Runtime::default());
     };
     let mut fields = field.fields(Case::Any)?;
-    if let Some(bandwidth) = fields.take("bandwidth") {
-        return Err(bandwidth.unsupported(
-            "chain the bandwidth plugin after pontoon, and give it the capability instead",
-        ));
-    }
+    let bandwidth = fields.take("bandwidth");
     let aliases = fields.take("aliases");
     let dns = fields.take("dns");
     let runtime = Runtime {
         mappings: fields.take("portMappings"),
         ip_ranges: fields.take("ipRanges"),
         asked: asked(&mut fields)?,
+        rates: bandwidth
+            .map(|f| parse_bandwidth(&f))
+            .transpose()?
+            .unwrap_or_default(),
         dns: dns
             .map(|f| runtime_dns(&f))
             .transpose()?

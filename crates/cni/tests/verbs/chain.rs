@@ -41,6 +41,35 @@ fn the_reference_plugins_work_behind_pontoon() {
     assert_eq!(node.sh("ip -o link | grep -E 'pont[0-9]|bwp' || true"), "");
 }
 
+/// As containerd asks: without a bound on what goes at once.
+#[test]
+fn pontoon_keeps_to_the_bandwidth_itself() {
+    let node = CniNode::with(&["a"]);
+    let mut list = List::of(&node, json!({"subnet": V4}));
+    list.plugins[0]["capabilities"] = json!({"bandwidth": true});
+    let most = i64::from(i32::MAX);
+    let a = Container::named("a").with_runtime(json!({"bandwidth": {
+        "ingressRate": 20_000_000, "ingressBurst": most, "egressRate": 10_000_004, "egressBurst": most,
+    }}));
+    let result = list.add(&a).unwrap();
+    let receives = node.sh("tc qdisc show dev pont1");
+    assert!(
+        receives.contains("tbf 706f: root") && receives.contains("rate 20Mbit"),
+        "{receives}"
+    );
+    let sends = node.sh("tc qdisc show dev pifb1");
+    assert!(sends.contains("rate 10Mbit"), "{sends}");
+    list.check(&a, &result).unwrap();
+    node.sh("tc qdisc del dev pont1 ingress");
+    let missing = list.check(&a, &result).unwrap_err();
+    assert!(
+        format!("{missing:?}").contains("did not wait at pifb1"),
+        "{missing:?}"
+    );
+    list.del(&a, &result).unwrap();
+    assert_eq!(node.sh("ip -o link | grep -E 'pont[0-9]|pifb' || true"), "");
+}
+
 #[test]
 fn portmap_may_publish_in_pontoons_place() {
     let node = CniNode::with(&["a"]);

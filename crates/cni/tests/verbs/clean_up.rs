@@ -183,6 +183,7 @@ fn attach_by_hand(node: &CniNode, name: &str) {
         mac: None,
         ifname: None,
         publish: Vec::new(),
+        rates: model::Rates::default(),
     };
     node.engine().attach(&request, Mode::Apply).unwrap();
 }

@@ -73,6 +73,7 @@ pub fn request(network: &str, name: &str) -> AttachRequest {
         mac: None,
         ifname: None,
         publish: Vec::new(),
+        rates: model::Rates::default(),
     }
 }
 

@@ -94,49 +94,65 @@ pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<M
         .attr(libc::IFLA_GROUP, &group.to_ne_bytes())
         .attr(libc::IFLA_IFALIAS, link.alias.to_string().as_bytes());
     match &link.kind {
+        // An MTU set on creation is forgotten when the last port goes (`br_mtu_auto_adjust`,
+        // net/bridge/br_if.c); one set later is the administrator's.
         LinkKind::Bridge => {
-            create.nest(libc::IFLA_LINKINFO, |info| {
-                info.attr(libc::IFLA_INFO_KIND, b"bridge");
-                info.nest(libc::IFLA_INFO_DATA, |data| {
-                    // Frames to the link-local multicast addresses go around the firewall: the
-                    // bridge must not learn from them (IEEE 802.1D table 7-10).
-                    let (value, mask) = (NO_LINKLOCAL_LEARN, NO_LINKLOCAL_LEARN);
-                    let options = [value.to_ne_bytes(), mask.to_ne_bytes()].concat();
-                    data.attr(BR_MULTI_BOOLOPT, &options);
-                });
-            });
-            // An MTU set on creation is forgotten when the last port goes (`br_mtu_auto_adjust`,
-            // net/bridge/br_if.c); one set later is the administrator's.
             finish.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
         }
-        LinkKind::Veth { peer, .. } => {
+        LinkKind::Veth { .. } | LinkKind::Vxlan(_) | LinkKind::Ifb | LinkKind::Tunnel(_) => {
             speak_for_nobody(&mut finish);
             create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
-            create.nest(libc::IFLA_LINKINFO, |info| {
-                info.attr(libc::IFLA_INFO_KIND, b"veth");
-                if let Some(peer) = peer {
-                    info.nest(libc::IFLA_INFO_DATA, |data| add_peer(data, peer, refers));
-                }
-            });
-        }
-        LinkKind::Vxlan(vxlan) => {
-            speak_for_nobody(&mut finish);
-            create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
-            create.nest(libc::IFLA_LINKINFO, |info| {
-                info.attr(libc::IFLA_INFO_KIND, b"vxlan");
-                info.nest(libc::IFLA_INFO_DATA, |data| vxlan::put(data, vxlan));
-            });
-        }
-        LinkKind::Tunnel(tunnel) => {
-            speak_for_nobody(&mut finish);
-            create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
-            create.nest(libc::IFLA_LINKINFO, |info| {
-                info.attr(libc::IFLA_INFO_KIND, tunnel.kind().as_bytes());
-                info.nest(libc::IFLA_INFO_DATA, |data| tunnel::put(data, tunnel));
-            });
         }
     }
+    if let LinkKind::Veth { .. } = link.kind {
+        one_queue(&mut create);
+    }
+    create.nest(libc::IFLA_LINKINFO, |info| {
+        put_kind(info, &link.kind, refers);
+    });
     vec![create, finish]
+}
+
+fn put_kind(info: &mut Message, kind: &LinkKind, refers: &Refers<'_>) {
+    match kind {
+        LinkKind::Bridge => {
+            info.attr(libc::IFLA_INFO_KIND, b"bridge");
+            info.nest(libc::IFLA_INFO_DATA, |data| {
+                // Frames to the link-local multicast addresses go around the firewall: the bridge
+                // must not learn from them (IEEE 802.1D table 7-10).
+                let (value, mask) = (NO_LINKLOCAL_LEARN, NO_LINKLOCAL_LEARN);
+                let options = [value.to_ne_bytes(), mask.to_ne_bytes()].concat();
+                data.attr(BR_MULTI_BOOLOPT, &options);
+            });
+        }
+        LinkKind::Veth { peer, .. } => {
+            info.attr(libc::IFLA_INFO_KIND, b"veth");
+            if let Some(peer) = peer {
+                info.nest(libc::IFLA_INFO_DATA, |data| add_peer(data, peer, refers));
+            }
+        }
+        LinkKind::Vxlan(vxlan) => {
+            info.attr(libc::IFLA_INFO_KIND, b"vxlan");
+            info.nest(libc::IFLA_INFO_DATA, |data| vxlan::put(data, vxlan));
+        }
+        LinkKind::Ifb => {
+            info.attr(libc::IFLA_INFO_KIND, b"ifb");
+        }
+        LinkKind::Tunnel(tunnel) => {
+            info.attr(libc::IFLA_INFO_KIND, tunnel.kind().as_bytes());
+            info.nest(libc::IFLA_INFO_DATA, |data| tunnel::put(data, tunnel));
+        }
+    }
+}
+
+/// Left to choose, the kernel makes a veth device with a queue for each processor, of which it uses
+/// one, and waits for two grace periods to put the others aside (`veth_init_queues`,
+/// drivers/net/veth.c; `netif_set_real_num_tx_queues`, net/core/dev.c): 10 ms on a busy machine.
+fn one_queue(message: &mut Message) {
+    let one = 1u32.to_ne_bytes();
+    message
+        .attr(libc::IFLA_NUM_TX_QUEUES, &one)
+        .attr(libc::IFLA_NUM_RX_QUEUES, &one);
 }
 
 /// Frames pass it, and it has none of its own: no link-local address, no reports.
@@ -154,6 +170,7 @@ fn add_peer(data: &mut Message, peer: &Peer, refers: &Refers<'_>) {
             .attr_str(libc::IFLA_IFNAME, peer.at.name.as_str())
             .attr(libc::IFLA_ADDRESS, &peer.mac.bytes())
             .attr(libc::IFLA_MTU, &mtu_bytes(peer.mtu));
+        one_queue(end);
         if let Some(target) = refers.target {
             end.attr(libc::IFLA_NET_NS_FD, &target.as_raw_fd().to_ne_bytes());
         }

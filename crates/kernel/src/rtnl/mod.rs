@@ -8,6 +8,7 @@ pub mod link;
 pub mod link_read;
 pub mod neighbour;
 pub mod route;
+pub mod shaping;
 mod tunnel;
 mod vxlan;
 
@@ -60,6 +61,8 @@ mod tests {
             let _ = address::AddressInfo::read(libc::RTM_NEWADDR, &bytes);
             let _ = route::RouteInfo::read(libc::RTM_NEWROUTE, &bytes);
             let _ = fdb::FdbInfo::read(libc::RTM_NEWNEIGH, &bytes);
+            let _ = shaping::QdiscInfo::read(libc::RTM_NEWQDISC, &bytes);
+            let _ = shaping::read_detour(libc::RTM_NEWTFILTER, &bytes);
             let _ = neighbour::NeighbourInfo::read(libc::RTM_NEWNEIGH, &bytes);
         }
     }

@@ -64,6 +64,25 @@ pub fn apply(state: &mut KernelState, step: &Step) {
         }
         Step::DelRoute(key) => assert!(state.routes.remove(key).is_some(), "{step}"),
         Step::ForgetFlows(_) | Step::ForgetEarlyFlows(_) => {}
+        other => apply_shaping(state, other),
+    }
+}
+
+fn apply_shaping(state: &mut KernelState, step: &Step) {
+    match step {
+        Step::SetQueue(dev, queue) => {
+            assert!(state.links.contains_key(&LinkKey::on_node(dev.clone())));
+            state.queues.insert(dev.clone(), *queue);
+        }
+        Step::DelQueue(dev) => assert!(state.queues.remove(dev).is_some(), "{step}"),
+        Step::AddDetour(dev, through) => {
+            for end in [dev, through] {
+                assert!(state.links.contains_key(&LinkKey::on_node(end.clone())));
+            }
+            let had = state.detours.insert(dev.clone(), through.clone());
+            assert!(had.is_none(), "{step}");
+        }
+        Step::DelDetour(dev) => assert!(state.detours.remove(dev).is_some(), "{step}"),
         nft => apply_nft(state, nft),
     }
 }
@@ -99,6 +118,13 @@ fn del_link(state: &mut KernelState, key: &LinkKey) {
     state.neighbours.retain(|k, _| k.link() != *key);
     state.fdb.retain(|k, _| k.link() != *key);
     state.floods.retain(|k| k.link() != *key);
+    state.queues.remove(&key.name);
+    state.detours.remove(&key.name);
+    for (from, through) in &mut state.detours {
+        if *through == key.name {
+            through.clone_from(from);
+        }
+    }
     let ends = [Some(key.clone()), link.peer().map(|p| p.at.clone())];
     for end in ends.into_iter().flatten() {
         state.addresses.retain(|a| a.link != end);

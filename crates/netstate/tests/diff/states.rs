@@ -10,7 +10,7 @@ use netstate::nft::{
 };
 use netstate::{
     AddressKey, Alias, FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind,
-    NeighbourKey, Netns, Peer, PortFlags, Route, RouteKey, SysctlKey, Tunnel, Vxlan, Way,
+    NeighbourKey, Netns, Peer, PortFlags, Queue, Route, RouteKey, SysctlKey, Tunnel, Vxlan, Way,
 };
 use proptest::prelude::*;
 
@@ -235,6 +235,44 @@ fn any_links() -> impl Strategy<Value = KernelState> {
     })
 }
 
+/// Three ports and the devices that what comes in by them may wait at, with queues on all.
+fn any_shaping() -> impl Strategy<Value = KernelState> {
+    let ifbs = proptest::collection::btree_map(0u8..3, (0u8..2, 0u8..2), 0..4);
+    let queues = proptest::collection::btree_map((any::<bool>(), 0u8..3), 0u8..2, 0..5);
+    let detours = proptest::collection::btree_map(0u8..3, 0u8..4, 0..4);
+    (ifbs, queues, detours).prop_map(|(ifbs, queues, detours)| {
+        let mut state = KernelState::default();
+        let ifb = |n: u8| ifname(&format!("ifb{n}"));
+        let port = |n: u8| ifname(&format!("pt{n}"));
+        for (n, (m, a)) in ifbs {
+            let link = Link {
+                mac: None,
+                mtu: mtu(m),
+                alias: alias(a),
+                kind: LinkKind::Ifb,
+            };
+            state.links.insert(LinkKey::on_node(ifb(n)), link);
+        }
+        for ((at_port, n), burst) in queues {
+            let queue = Queue {
+                rate: "1mbit".parse().unwrap(),
+                burst_bytes: u32::from(burst),
+                limit_bytes: 1,
+            };
+            state
+                .queues
+                .insert(if at_port { port(n) } else { ifb(n) }, queue);
+        }
+        // One that leads nowhere leads back.
+        let through = |from: u8, to: u8| if to == 3 { port(from) } else { ifb(to) };
+        state.detours = detours
+            .into_iter()
+            .map(|(from, to)| (port(from), through(from, to)))
+            .collect();
+        state
+    })
+}
+
 /// Drops what can't exist: what is on devices that don't, ports of bridges that don't.
 fn consistent(mut state: KernelState) -> KernelState {
     let bridges: BTreeSet<IfName> = state
@@ -268,6 +306,11 @@ fn consistent(mut state: KernelState) -> KernelState {
     state.neighbours.retain(|key, _| is_vxlan(&key.link()));
     state.fdb.retain(|key, _| is_vxlan(&key.link()));
     state.floods.retain(|key| is_vxlan(&key.link()));
+    let has = |dev: &IfName| there.contains(&LinkKey::on_node(dev.clone()));
+    state.queues.retain(|dev, _| has(dev));
+    state
+        .detours
+        .retain(|dev, through| has(dev) && has(through));
     state.routes.retain(|key, route| {
         route.link(key).is_none_or(|link| there.contains(&link))
             && has_source(&state.addresses, key, route)
@@ -393,24 +436,32 @@ pub fn set_key(n: u8) -> SetKey {
 pub fn any_state() -> impl Strategy<Value = KernelState> {
     let sysctls = proptest::collection::btree_map(0u8..3, 0u8..2, 0..3);
     let namespaces = proptest::collection::btree_set(0u8..3, 0..3);
-    let objects = (any_links(), any_overlay(), any_nft());
-    (objects, sysctls, namespaces).prop_map(|((mut state, overlay, nft), sysctls, namespaces)| {
-        state.extend(overlay);
-        let mut state = consistent(state);
-        state.extend(nft);
-        let there = devices(&state);
-        for (n, value) in sysctls {
-            let key = inside(n);
-            if there.contains(&key) {
-                let key =
-                    SysctlKey::of_device(key.netns, model::Family::Ipv6, &key.name, "accept_ra");
-                state.sysctls.insert(key, value.to_string());
+    let objects = (any_links(), any_overlay(), any_shaping(), any_nft());
+    let all = (objects, sysctls, namespaces);
+    all.prop_map(
+        |((mut state, overlay, shaping, nft), sysctls, namespaces)| {
+            state.extend(overlay);
+            state.extend(shaping);
+            let mut state = consistent(state);
+            state.extend(nft);
+            let there = devices(&state);
+            for (n, value) in sysctls {
+                let key = inside(n);
+                if there.contains(&key) {
+                    let key = SysctlKey::of_device(
+                        key.netns,
+                        model::Family::Ipv6,
+                        &key.name,
+                        "accept_ra",
+                    );
+                    state.sysctls.insert(key, value.to_string());
+                }
             }
-        }
-        state.namespaces = namespaces
-            .into_iter()
-            .map(|n| (format!("made{n}"), alias(9)))
-            .collect();
-        state
-    })
+            state.namespaces = namespaces
+                .into_iter()
+                .map(|n| (format!("made{n}"), alias(9)))
+                .collect();
+            state
+        },
+    )
 }

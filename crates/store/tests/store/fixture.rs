@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use model::{
     CniAttachment, Endpoint, EndpointId, Mac, NetnsId, NetnsOrigin, Network, NetworkId, NodeId,
-    Publish, Reach, Subnet,
+    Publish, Rates, Reach, Subnet,
 };
 use store::{
     EndpointLife, EndpointRecord, NetworkLife, NetworkRecord, OpenMode, Records, StoreError,
@@ -113,6 +113,7 @@ pub fn endpoint(id: EndpointId, network: NetworkId) -> EndpointRecord {
             mac: Mac::for_address(address),
             addresses: vec![address, word(&format!("fd00:88::{:x}", id.0 + 1))],
             publish: Vec::new(),
+            rates: Rates::default(),
             rank: 0,
         },
         life: EndpointLife::Attaching,

@@ -6,7 +6,7 @@ use ipam::COOL_DOWN_SECS;
 use model::{AddressRange, EndpointId, Family, NetnsOrigin, NetworkId, NodeId, Reach};
 use store::{
     Durability, EndpointLife, EndpointRecord, HeldAddress, Hold, NetworkLife, OpenMode, Resting,
-    StoreError, TAKEN_PAGE, Unfinished,
+    StoreError, TAKEN_PAGE,
 };
 
 use crate::fixture::{
@@ -47,8 +47,11 @@ fn networks_come_back_as_they_were() {
     assert_eq!(reader.network(NetworkId(3)).unwrap(), None);
     let named = reader.network_by_name(&inner.network.name).unwrap();
     assert_eq!(named, Some(inner));
-    let unfinished = reader.unfinished().unwrap();
-    assert_eq!(unfinished.networks, [web]);
+    assert!(reader.is_half_way().unwrap());
+    records
+        .set_network_life(web.network.id, NetworkLife::Ready)
+        .unwrap();
+    assert!(!reader.is_half_way().unwrap());
 }
 
 #[test]
@@ -62,6 +65,8 @@ fn endpoints_come_back_as_they_were() {
         record.origin = NetnsOrigin::Made;
         record.endpoint.target = word("/proc/7/ns/net");
         record.endpoint.rank = 3;
+        record.endpoint.rates.sends = Some(word("32gbit"));
+        record.endpoint.rates.receives = Some(word("8kbit"));
         record.endpoint.publish = publish(&[
             "8080:80",
             "127.0.0.1:53:5353/udp",
@@ -88,16 +93,33 @@ fn endpoints_come_back_as_they_were() {
     assert_eq!(named.unwrap(), is_plain);
     assert_eq!(reader.endpoints_of_network(web).unwrap().len(), 2);
     assert_eq!(reader.count_endpoints(web).unwrap(), 2);
-    assert_eq!(
-        reader.unfinished().unwrap(),
-        Unfinished {
-            networks: reader.networks().unwrap(),
-            endpoints: vec![made],
-        }
-    );
+    assert_eq!(reader.unfinished_endpoints().unwrap(), [made]);
     records.set_detaching(id).unwrap();
-    let life = reader.endpoint(id).unwrap().unwrap().life;
-    assert_eq!(life, EndpointLife::Detaching);
+    let life = || reader.endpoint(id).unwrap().unwrap().life;
+    assert_eq!(life(), EndpointLife::Detaching);
+    assert_eq!(reader.unfinished_endpoints().unwrap().len(), 2);
+    records.set_staying(id).unwrap();
+    assert_eq!(life(), EndpointLife::Attached);
+    records.set_deleting(id).unwrap();
+    records.set_staying(id).unwrap();
+    assert_eq!(life(), EndpointLife::Deleting);
+}
+
+#[test]
+fn an_attach_on_its_way_is_half_way_and_a_detach_is_not() {
+    let dir = StateDir::new();
+    let mut records = dir.open();
+    let web = add_network(&mut records, "web").network.id;
+    records.set_network_life(web, NetworkLife::Ready).unwrap();
+    let id = add_endpoint(&mut records, web, |_| {}).unwrap().endpoint.id;
+    assert!(records.is_half_way().unwrap());
+    records.set_attached(id, &netns(7)).unwrap();
+    assert!(!records.is_half_way().unwrap());
+    records.set_detaching(id).unwrap();
+    assert!(!records.is_half_way().unwrap());
+    assert!(records.has_endpoint(id).unwrap());
+    records.delete_endpoint(id, NOW).unwrap();
+    assert!(!records.has_endpoint(id).unwrap());
 }
 
 #[test]
