@@ -6,6 +6,7 @@ pub mod error;
 mod heal;
 mod life;
 mod print;
+mod stack;
 mod start;
 
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use sandbox::container::State;
 
 use args::{Created, ExecArgs, Logs, Ps, Rm, Run, Stats, Stop};
 pub use heal::heal;
+pub use stack::stack;
 
 use crate::args::Common;
 use crate::exit;

@@ -2,7 +2,7 @@
 //!
 //! Two halves. What every command needs is light: what was asked for (`container`), where it is
 //! written down (`place`), the OCI bundle (`bundle`), limits and control groups (`limit`,
-//! `cgroup`), and healing what a killed supervisor left (`heal`). The other half, `runtime`, is
+//! `cgroup`), its namespaces (`namespaces`), and healing what a killed supervisor left (`heal`). The other half, `runtime`, is
 //! the supervisor: a process of its own for each container, on libcontainer. `pontoon` links the
 //! first alone, and starts `pontoon-sandbox` for the second.
 //!
@@ -16,6 +16,7 @@ mod error;
 mod heal;
 pub mod limit;
 mod log;
+mod namespaces;
 mod place;
 mod process;
 pub mod runtime;
@@ -25,6 +26,7 @@ mod users;
 pub use error::SandboxError;
 pub use heal::{end_abandoned, now_secs, remove_runtime};
 pub use log::{Entry, Reader, Stream};
+pub use namespaces::{InNamespace, Whose, namespaces};
 pub use place::{Home, Known, Place};
 pub use process::{How, ProcessId};
 pub use users::free_range;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use model::{EndpointName, NetworkName, Publish};
+use model::{EndpointName, NetworkName, Publish, Rate};
 use sandbox::container::{Access, Bind};
 use sandbox::limit::{Bytes, CpuSet, Cpus, Device};
 
@@ -90,9 +90,9 @@ pub struct LimitArgs {
     /// The disk that rates are about, a path or MAJOR:MINOR; the one its / is on without
     #[arg(long, value_name = "DEV")]
     pub io_device: Option<Device>,
-    /// Bits a second to and from the network
+    /// Bits a second that it sends, and that it receives, as 500kbit or 100mbit
     #[arg(long, value_name = "RATE")]
-    pub net_rate: Option<String>,
+    pub net_rate: Option<Rate>,
     /// Mark its packets with a class, for a filter of yours (net_cls, cgroup v1)
     #[arg(long, value_name = "N", conflicts_with = "net_prio")]
     pub net_class: Option<NonZeroU32>,
@@ -184,6 +184,8 @@ pub struct Created {
     pub ip: Vec<IpAddr>,
     #[arg(short = 'p', long = "publish")]
     pub publish: Vec<Publish>,
+    #[arg(long)]
+    pub rate: Option<Rate>,
     /// The container's first process
     pub init: u32,
 }

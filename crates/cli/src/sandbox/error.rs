@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine::ErrorClass;
+use engine::{ErrorClass, KernelError};
 use model::EndpointName;
 use sandbox::SandboxError;
 
@@ -18,10 +18,8 @@ pub enum ContainerError {
         "no cgroups are mounted at /sys/fs/cgroup, which containers need; 'mount -t cgroup2 none /sys/fs/cgroup' mounts them"
     )]
     NoCgroups,
-    #[error(
-        "this machine can't enforce --net-rate: not built yet; tc on the endpoint's port of the node does it"
-    )]
-    NetRate,
+    #[error("this machine can't enforce --net-rate: {source}")]
+    NetRate { source: KernelError },
     #[error("container {name} did not end within {} s of SIGKILL", bound.as_secs())]
     DoesNotEnd { name: EndpointName, bound: Duration },
     #[error("can't send container {name} a signal: {source}")]
@@ -39,8 +37,7 @@ pub enum ContainerError {
 impl ContainerError {
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NetRate => ErrorClass::Usage,
-            Self::NoCgroups => ErrorClass::Kernel,
+            Self::NoCgroups | Self::NetRate { .. } => ErrorClass::Kernel,
             Self::Supervisor { .. }
             | Self::DoesNotEnd { .. }
             | Self::Signal { .. }

@@ -8,7 +8,7 @@ use engine::{
     AttachRequest, DetachRequest, Detachee, Engine, EngineError, ErrorClass, Mode, NetnsAfter,
     NetnsBefore, NetworkChoice,
 };
-use model::{CniAttachment, ContainerId, EndpointName, IfName, ListName, Target};
+use model::{CniAttachment, ContainerId, EndpointName, IfName, ListName, Rates, Target};
 use sandbox::cgroup::Cgroups;
 use sandbox::container::{Afterwards, State};
 use sandbox::{Place, bundle, end_abandoned};
@@ -24,7 +24,7 @@ const PREFIX: &str = "run.";
 
 /// What the endpoint of a container is found by, whatever has become of its processes: their
 /// numbers may be others' by now.
-fn id_of(name: &EndpointName) -> Result<ContainerId> {
+pub fn id_of(name: &EndpointName) -> Result<ContainerId> {
     Ok(format!("{PREFIX}{name}").parse()?)
 }
 
@@ -45,6 +45,7 @@ pub fn created(args: Created, engine: &Engine) -> Result<()> {
         mac: None,
         ifname: Some(IFNAME.parse::<IfName>()?),
         publish: args.publish,
+        rates: Rates::both(args.rate),
     };
     let attached = engine.attach(&request, Mode::Apply)?.outcome;
     let addresses = attached.endpoint.addresses.iter().map(ToString::to_string);

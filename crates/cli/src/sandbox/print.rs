@@ -1,8 +1,12 @@
 //! Containers as text.
 
+use std::fmt::Display;
+
+use sandbox::Whose;
 use sandbox::container::{Ending, State};
 
 use super::life::{Listed, Used};
+use super::stack::Inside;
 use crate::print::table;
 
 pub fn listed(listed: &[Listed]) -> String {
@@ -88,6 +92,72 @@ pub fn used(used: &[Used]) -> String {
         ],
         &rows,
     )
+}
+
+/// Behind the stack of its network.
+pub fn inside(inside: &Inside) -> String {
+    let title = format!("Container {}, first process {}", inside.name, inside.pid);
+    let namespaces: Vec<Vec<String>> = inside
+        .namespaces
+        .iter()
+        .map(|one| {
+            let whose = match one.whose {
+                Whose::Own => "its own",
+                Whose::Node => "the node's",
+            };
+            vec![one.kind.to_owned(), one.inode.to_string(), whose.to_owned()]
+        })
+        .collect();
+    let namespaces = table(&["NAMESPACE", "INODE", "WHOSE"], &namespaces);
+    let limits = table(&["LIMIT", "AT MOST", "NOW"], &limits(inside));
+    let limits = format!("cgroup {}\n{limits}", inside.cgroup);
+    let indented = |text: &str| text.lines().map(|line| format!("  {line}\n")).collect();
+    let [namespaces, limits]: [String; 2] = [namespaces, limits].map(|text| indented(&text));
+    format!("\n{title}\n{namespaces}\n{limits}")
+}
+
+fn limits(inside: &Inside) -> Vec<Vec<String>> {
+    let Inside {
+        limits,
+        rates,
+        usage,
+        ..
+    } = inside;
+    let bytes = |limit: Option<sandbox::limit::Bytes>| most(limit.map(|b| size(Some(b.get()))));
+    let a_second = |limit| match bytes(limit).as_str() {
+        NO_LIMIT => NO_LIMIT.to_owned(),
+        limit => format!("{limit}/s"),
+    };
+    let seconds =
+        |micros: u64| format!("{}.{:02} s used", micros / 1_000_000, micros / 10_000 % 100);
+    let so_far = |bytes: Option<u64>| format!("{} so far", size(bytes));
+    let row = |what: &str, most: String, now: String| vec![what.to_owned(), most, now];
+    let cpu = usage.cpu_micros.map_or_else(|| "-".to_owned(), seconds);
+    let pids = usage.pids.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    vec![
+        row("memory", bytes(limits.memory), size(usage.memory)),
+        row("CPUs", most(limits.cpus.as_ref()), cpu),
+        row("which CPUs", most(limits.cpuset.as_ref()), "-".to_owned()),
+        row("processes", most(limits.pids), pids),
+        row("disk read", a_second(limits.io_read), so_far(usage.io_read)),
+        row(
+            "disk written",
+            a_second(limits.io_write),
+            so_far(usage.io_written),
+        ),
+        row("network sent", most(rates.sends), so_far(inside.net_sent)),
+        row(
+            "network received",
+            most(rates.receives),
+            so_far(inside.net_received),
+        ),
+    ]
+}
+
+const NO_LIMIT: &str = "no limit";
+
+fn most(limit: Option<impl Display>) -> String {
+    limit.map_or_else(|| NO_LIMIT.to_owned(), |limit| limit.to_string())
 }
 
 fn size(bytes: Option<u64>) -> String {

@@ -23,13 +23,13 @@ use crate::print::Out;
 const SUPERVISOR: &str = "pontoon-sandbox";
 
 /// Runs a container. In the foreground this process becomes its supervisor.
-pub fn run(args: Run, engine: &Engine, common: &Common, out: Out) -> Result<ExitCode> {
+pub fn run(mut args: Run, engine: &Engine, common: &Common, out: Out) -> Result<ExitCode> {
     engine.recorded_network(&args.network)?;
     let cgroups = Cgroups::find();
     if cgroups == Cgroups::None {
         return Err(ContainerError::NoCgroups.into());
     }
-    let limits = limits(&args, &cgroups)?;
+    let limits = limits(&mut args, &cgroups)?;
     let name = match &args.name {
         Some(name) => name.clone(),
         None => made_up_name()?,
@@ -68,8 +68,9 @@ pub fn run(args: Run, engine: &Engine, common: &Common, out: Out) -> Result<Exit
     code
 }
 
-fn limits(args: &Run, cgroups: &Cgroups) -> Result<Limits> {
-    let wish = &args.limits;
+/// The limits that can be enforced; the rate, which is the endpoint's, stays with the wish or goes.
+fn limits(args: &mut Run, cgroups: &Cgroups) -> Result<Limits> {
+    let wish = &mut args.limits;
     let mut limits = Limits {
         memory: wish.memory,
         cpus: wish.cpus,
@@ -87,8 +88,9 @@ fn limits(args: &Run, cgroups: &Cgroups) -> Result<Limits> {
         limits.without(unenforceable.option);
         refused.push(SandboxError::from(unenforceable).into());
     }
-    if wish.net_rate.is_some() {
-        refused.push(ContainerError::NetRate.into());
+    if let Some(Err(source)) = wish.net_rate.map(|_| engine::try_rates()) {
+        wish.net_rate = None;
+        refused.push(ContainerError::NetRate { source }.into());
     }
     if !wish.best_effort {
         return match refused.into_iter().next() {
@@ -192,6 +194,9 @@ fn calls(args: &Run, common: &Common, name: &EndpointName) -> Result<Calls> {
     }
     for publish in &args.publish {
         created.extend(["-p".to_owned(), publish.to_string()]);
+    }
+    if let Some(rate) = args.limits.net_rate {
+        created.extend(["--rate".to_owned(), rate.to_string()]);
     }
     let mut ended = base;
     ended.extend(["container-ended".to_owned(), name.to_string()]);

@@ -130,7 +130,6 @@ fn what_can_not_be_enforced_is_refused_by_name_before_anything_is_made() {
     for option in [
         "--net-prio 3",
         "--net-class 7",
-        "--net-rate 1mbit",
         "--io-read 1M --io-device /dev/null",
     ] {
         let refused = ground.try_run(&format!("-d --name no {option}"), "true");

@@ -14,4 +14,6 @@ mod ground;
 mod isolation;
 mod life;
 mod limits;
+mod rate;
 mod readme;
+mod stack;

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio as ProcessStdio};
+use std::process::{Child, Command, Stdio as ProcessStdio};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, waitpid};
 
@@ -167,11 +167,13 @@ impl Course<'_> {
     fn finish(&mut self, end: End) -> Vec<RuntimeError> {
         self.status.end = Some(end);
         let group = self.cgroups.group(&self.container.cgroup);
-        let ended = call(&self.container.calls.ended, &[]);
+        let runtime = remove_runtime(self.home).map_err(RuntimeError::from);
+        // The kernel takes its time for either: they take it together.
+        let ended = begin(&self.container.calls.ended, &[]);
         let steps = [
+            runtime,
             group.end().map_err(RuntimeError::from),
-            remove_runtime(self.home).map_err(RuntimeError::from),
-            ended.map(|_| ()),
+            ended.and_then(Begun::wait).map(|_| ()),
         ];
         let mut complaints: Vec<RuntimeError> = steps.into_iter().filter_map(Result::err).collect();
         if self.home.dir().exists()
@@ -183,10 +185,23 @@ impl Course<'_> {
     }
 }
 
-/// Runs one of the caller's commands to its end. What it says goes where this process's errors go.
+/// Runs one of the caller's commands to its end.
 fn call(line: &[String], more: &[String]) -> Result<u8, RuntimeError> {
+    begin(line, more)?.wait()
+}
+
+/// One of the caller's commands, under way.
+struct Begun<'a> {
+    program: &'a str,
+    /// `None` where there is none to run.
+    child: Option<Child>,
+}
+
+/// What it says goes where this process's errors go.
+fn begin<'a>(line: &'a [String], more: &[String]) -> Result<Begun<'a>, RuntimeError> {
     let Some((program, args)) = line.split_first() else {
-        return Ok(0);
+        let (program, child) = ("", None);
+        return Ok(Begun { program, child });
     };
     let mut command = Command::new(program);
     command
@@ -194,14 +209,26 @@ fn call(line: &[String], more: &[String]) -> Result<u8, RuntimeError> {
         .args(more)
         .stdin(ProcessStdio::null())
         .stdout(ProcessStdio::null());
-    let status = command.status().map_err(|source| RuntimeError::Call {
+    let child = command.spawn().map_err(|source| RuntimeError::Call {
         program: program.into(),
         source,
     })?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(255))
+    let child = Some(child);
+    Ok(Begun { program, child })
+}
+
+impl Begun<'_> {
+    fn wait(self) -> Result<u8, RuntimeError> {
+        let Some(mut child) = self.child else {
+            return Ok(0);
+        };
+        let status = child.wait().map_err(|source| RuntimeError::Call {
+            program: self.program.into(),
+            source,
+        })?;
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        Ok(code.unwrap_or(255))
+    }
 }
 
 /// Tells who waits that the command runs, and lets go of all that was theirs.
