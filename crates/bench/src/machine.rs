@@ -6,14 +6,14 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use testnet::Node;
 
 /// How long one job on a machine may take. Longer than any peer needs.
@@ -85,6 +85,13 @@ impl Machine {
         let spawned = call.clone();
         let finished = self.run(move |_| spawned.finish())?;
         finished.with_context(|| call.print())
+    }
+
+    /// Runs one process to its end, and tells when it first said something.
+    pub fn time(&self, call: &Call) -> Result<Timed> {
+        let spawned = call.clone();
+        let timed = self.run(move |_| spawned.time())?;
+        timed.with_context(|| call.print())
     }
 
     /// Starts all and waits for all: the time from the first start to the last end.
@@ -223,6 +230,12 @@ pub struct Finished {
     pub stdout: String,
 }
 
+/// How long a process took until it first printed something, and until its end.
+pub struct Timed {
+    pub first: Duration,
+    pub whole: Duration,
+}
+
 impl Call {
     pub fn new<A: Into<String>>(
         program: impl AsRef<Path>,
@@ -276,6 +289,20 @@ impl Call {
         check(&output)?;
         let stdout = String::from_utf8(output.stdout)?;
         Ok(Finished { took, stdout })
+    }
+
+    fn time(&self) -> Result<Timed> {
+        let start = Instant::now();
+        let mut child = self.spawn()?;
+        let mut stdout = child.stdout.take().context("a pipe was asked for")?;
+        let said = stdout.read(&mut [0; 64])?;
+        let first = start.elapsed();
+        std::io::copy(&mut stdout, &mut std::io::sink())?;
+        let output = child.wait_with_output()?;
+        let whole = start.elapsed();
+        check(&output)?;
+        ensure!(said > 0, "it said nothing");
+        Ok(Timed { first, whole })
     }
 
     fn spawn(&self) -> Result<Child> {

@@ -1,8 +1,8 @@
 //! `bench`: the figures, medians and ratios in one run, next to other tools in the same minutes.
 //!
 //! Everything happens in namespaces of its own, gone with the process. Read [`lifecycle`],
-//! [`crowd`], [`path`], [`overlay`], [`join`] and [`scale`] for what is measured, [`targets`] for
-//! what is asked of it. One more section is a module with a `measure`, and a line in [`Section`].
+//! [`crowd`], [`path`], [`overlay`], [`join`], [`scale`] and [`run`] for what is measured, [`targets`]
+//! for what is asked of it. One more section is a module with a `measure`, and a line in [`Section`].
 
 mod cable;
 mod cases;
@@ -19,6 +19,7 @@ mod overlay;
 mod path;
 mod patience;
 mod progress;
+mod run;
 mod scale;
 mod scratch;
 mod table;
@@ -81,13 +82,28 @@ enum Section {
     Path,
     /// Throughput, latency and connections between two nodes
     Overlay,
+    /// The same over VXLAN alone, with and without the fast path
+    Fastpath,
     /// From starting a fresh node to its first ping of a container elsewhere
     Join,
     /// One agent in a cluster of 1,000 nodes
     Scale,
+    /// Containers from plain processes: until their command runs
+    Run,
 }
 
 impl Section {
+    const ALL: [Self; 8] = [
+        Self::Attach,
+        Self::Parallel,
+        Self::Cycles,
+        Self::Path,
+        Self::Overlay,
+        Self::Join,
+        Self::Scale,
+        Self::Run,
+    ];
+
     fn measure(self, ground: &Ground<'_>, args: &Args) -> Vec<Row> {
         let rounds = |quick, full| args.rounds.unwrap_or(if args.quick { quick } else { full });
         match self {
@@ -96,8 +112,12 @@ impl Section {
             Self::Cycles => cycles::measure(ground, rounds(5, 180)),
             Self::Path => path::measure(ground, rounds(3, 7), if args.quick { 1 } else { 3 }),
             Self::Overlay => overlay::measure(ground, rounds(3, 7), if args.quick { 1 } else { 2 }),
+            Self::Fastpath => {
+                overlay::measure_fast(ground, rounds(3, 7), if args.quick { 1 } else { 2 })
+            }
             Self::Join => join::measure(ground, rounds(2, 7)),
             Self::Scale => scale::measure(ground, rounds(1, 3)),
+            Self::Run => run::measure(ground, rounds(5, 30)),
         }
     }
 }
@@ -137,7 +157,8 @@ fn measure_all(args: &Args) -> Result<Vec<Row>> {
     let pontoon = tools::pontoon(args.pontoon.clone());
     let scratch = Scratch::new(&args.scratch)?;
     let sections = match &*args.section {
-        [] => Section::value_variants(),
+        // What `fastpath` measures is a part of `overlay`.
+        [] => &Section::ALL,
         some => some,
     };
     // Its daemons are started elsewhere.

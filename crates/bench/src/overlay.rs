@@ -6,7 +6,7 @@
 //! off`), each packet pays its own way, as on hardware that does not know the overlay's headers.
 
 mod bed;
-mod swarm;
+pub mod swarm;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -25,6 +25,7 @@ use bed::Bed;
 pub const RAW: &str = "raw underlay";
 pub const HAND_MADE: &str = "hand-made VXLAN";
 pub const VXLAN: &str = "pontoon vxlan";
+pub const FAST_VXLAN: &str = "pontoon vxlan, fast path";
 pub const ROUTED: &str = "pontoon routed";
 pub const SWARM: &str = "Docker Swarm overlay";
 
@@ -124,7 +125,22 @@ struct Sampled {
 
 pub fn measure(ground: &Ground<'_>, rounds: u16, secs: u16) -> Vec<Row> {
     progress("overlay: setting up");
-    let mut ways = ways(ground);
+    measure_ways(ways(ground), rounds, secs)
+}
+
+/// Section `fastpath`: the same for VXLAN alone, by hand, with and without the fast path.
+pub fn measure_fast(ground: &Ground<'_>, rounds: u16, secs: u16) -> Vec<Row> {
+    progress("fastpath: setting up");
+    let ways = vec![
+        Way::new(RAW, bed::raw(ground)),
+        Way::new(HAND_MADE, bed::hand_made(ground)),
+        Way::new(VXLAN, bed::pontoon(ground, "vxlan")),
+        Way::new(FAST_VXLAN, bed::pontoon_fast(ground)),
+    ];
+    measure_ways(ways, rounds, secs)
+}
+
+fn measure_ways(mut ways: Vec<Way>, rounds: u16, secs: u16) -> Vec<Row> {
     for round in 0..rounds {
         progress(&format!("overlay: round {} of {rounds}", round + 1));
         for mode in Mode::ALL {
@@ -155,6 +171,7 @@ fn ways(ground: &Ground<'_>) -> Vec<Way> {
         Way::new(RAW, bed::raw(ground)),
         Way::new(HAND_MADE, bed::hand_made(ground)),
         Way::new(VXLAN, bed::pontoon(ground, "vxlan")),
+        Way::new(FAST_VXLAN, bed::pontoon_fast(ground)),
         Way::new(ROUTED, bed::pontoon(ground, "routed")),
         Way::new(SWARM, swarm::bed(ground)),
     ]

@@ -1,5 +1,6 @@
 //! What is asked of the figures, and whether it is reached.
 
+mod containers;
 mod nodes;
 
 use serde_json::{Value, json};
@@ -73,6 +74,7 @@ fn all(table: &Table) -> Vec<Target> {
         }
     }
     targets.extend(nodes::all(table));
+    targets.extend(containers::all(table));
     targets
 }
 

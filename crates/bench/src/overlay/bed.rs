@@ -101,23 +101,38 @@ fn make_by_hand(pair: Pair) -> Result<Bed> {
 
 /// Two nodes of a cluster that a file names, an agent on each.
 pub fn pontoon(ground: &Ground<'_>, backend: &str) -> Found<Bed> {
-    let pair = begin(ground)?;
     let place = format!("overlay-{backend}");
+    nodes(ground, backend, &place, &[])
+}
+
+/// The same with the fast path on.
+pub fn pontoon_fast(ground: &Ground<'_>) -> Found<Bed> {
+    nodes(ground, "vxlan", "overlay-fast", &["fastpath", "on"])
+}
+
+/// `then` is a last call on each.
+fn nodes(ground: &Ground<'_>, backend: &str, place: &str, then: &[&str]) -> Found<Bed> {
+    let pair = begin(ground)?;
     let file = ground.scratch(&format!("{place}.toml"));
     let underlays = [&*pair.cable.left, &*pair.cable.right];
     let cluster = write_file(&file, underlays, backend).map_err(reason)?;
     let member =
-        |machine, name, underlay| Member::new(ground, machine, (&place, name), underlay, &cluster);
+        |machine, name, underlay| Member::new(ground, machine, (place, name), underlay, &cluster);
     let left = member(pair.left.clone(), "a", underlays[0])?;
     let right = member(pair.right.clone(), "b", underlays[1])?;
-    attach_both(pair, [&left, &right]).map_err(reason)
+    attach_both(pair, [&left, &right], then).map_err(reason)
 }
 
-fn attach_both(pair: Pair, [left, right]: [&Member; 2]) -> Result<Bed> {
+fn attach_both(pair: Pair, [left, right]: [&Member; 2], then: &[&str]) -> Result<Bed> {
     let agents = vec![left.start_agent()?, right.start_agent()?];
     let [left_subnet, right_subnet] = FILE_SUBNETS;
     left.attach(&agents[0], "left", &["--ip", &format!("{left_subnet}.2")])?;
     right.attach(&agents[1], "right", &["--ip", &format!("{right_subnet}.2")])?;
+    if !then.is_empty() {
+        for member in [left, right] {
+            member.site.machine.call(&member.site.tool.call(then))?;
+        }
+    }
     Bed::new(pair, RIGHT_ADDRESS, agents)
 }
 

@@ -4,6 +4,7 @@
 //! with the daemon however it ends. What it leaves are files, which are in the scratch directory,
 //! and control groups, which have its name: both go with it.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,7 +22,7 @@ const SOCKET: &str = "unix:///run/docker.sock";
 
 /// The machine's control groups, mounted once more: a machine of the bench's has none. And what
 /// the daemon mounts in `/run` is to be seen: the containers' network namespaces.
-const PREPARE: &str = r#"
+pub const PREPARE: &str = r#"
     mount --make-shared /run
     mkdir -p /run/docker-home
     echo '{}' >/run/docker.json
@@ -38,14 +39,21 @@ const PREPARE: &str = r#"
     fi"#;
 
 /// An image of one program.
-const IMAGE: &str = r#"
+pub const IMAGE: &str = r#"
     mkdir -p /run/image/bin
     cp "$(command -v busybox)" /run/image/bin/busybox
     tar -C /run/image -cf /run/image.tar bin"#;
 
+/// Whether a daemon has a network of its own for containers that ask for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bridge {
+    None,
+    Default,
+}
+
 /// One daemon on its machine.
-struct Daemon<'a> {
-    machine: &'a Machine,
+pub struct Daemon<'a> {
+    machine: Rc<Machine>,
     docker: &'a Docker,
     server: Server,
 }
@@ -58,8 +66,8 @@ pub fn bed(ground: &Ground<'_>) -> Found<Bed> {
 }
 
 fn make(ground: &Ground<'_>, docker: &Docker, pair: Pair) -> Result<Bed> {
-    let right = Daemon::start(ground, docker, &pair.right, "swarm-right")?;
-    let left = Daemon::start(ground, docker, &pair.left, "swarm-left")?;
+    let right = Daemon::start(ground, docker, &pair.right, ("swarm-right", Bridge::None))?;
+    let left = Daemon::start(ground, docker, &pair.left, ("swarm-left", Bridge::None))?;
     let (right_underlay, left_underlay) = (&pair.cable.right, &pair.cable.left);
     right.docker(&format!(
         "swarm init --advertise-addr {right_underlay} --listen-addr {right_underlay}:2377"
@@ -77,22 +85,23 @@ fn make(ground: &Ground<'_>, docker: &Docker, pair: Pair) -> Result<Bed> {
 }
 
 impl<'a> Daemon<'a> {
-    fn start(
+    /// Starts one, and waits until it answers. Its files are below its name.
+    pub fn start(
         ground: &Ground<'_>,
         docker: &'a Docker,
-        machine: &'a Machine,
-        name: &str,
+        machine: &Rc<Machine>,
+        (name, bridge): (&str, Bridge),
     ) -> Result<Self> {
         machine.sh(PREPARE)?;
         let data = ground.scratch(name);
         let call = Call::new(
             "unshare",
-            daemon_line(docker, &data.to_string_lossy(), ground),
+            daemon_line(docker, &data.to_string_lossy(), ground, bridge),
         );
         let call = call.with_env(&environment(docker));
         let log = ground.scratch(&format!("{name}.log"));
         let daemon = Self {
-            machine,
+            machine: Rc::clone(machine),
             docker,
             server: machine.serve(&call.with_log(log))?,
         };
@@ -103,11 +112,14 @@ impl<'a> Daemon<'a> {
     }
 
     /// Runs Docker's client; gives what it printed.
-    fn docker(&self, line: &str) -> Result<String> {
-        let args = ["-H", SOCKET].into_iter().chain(line.split_whitespace());
-        let call = Call::new(&self.docker.docker, args).with_env(&environment(self.docker));
-        let finished = self.machine.call(&call);
+    pub fn docker(&self, line: &str) -> Result<String> {
+        let finished = self.machine.call(&self.call(line));
         Ok(finished.context("set up Docker")?.stdout)
+    }
+
+    pub fn call(&self, line: &str) -> Call {
+        let args = ["-H", SOCKET].into_iter().chain(line.split_whitespace());
+        Call::new(&self.docker.docker, args).with_env(&environment(self.docker))
     }
 
     /// A container that does nothing. Its network namespace has the name for others too.
@@ -128,14 +140,19 @@ impl<'a> Daemon<'a> {
     }
 }
 
-fn daemon_line(docker: &Docker, data: &str, ground: &Ground<'_>) -> Vec<String> {
+fn daemon_line(docker: &Docker, data: &str, ground: &Ground<'_>, bridge: Bridge) -> Vec<String> {
     let dockerd = docker.dockerd.to_string_lossy();
     let group = ground.name();
+    let bridge = match bridge {
+        Bridge::None => "--bridge none",
+        Bridge::Default => "",
+    };
     let line = [
         "--pid --fork --kill-child=KILL --mount --mount-proc --propagation unchanged",
         &dockerd,
         "--config-file /run/docker.json --exec-root /run/docker --pidfile /run/docker.pid",
-        "--bridge none --storage-driver vfs --exec-opt native.cgroupdriver=cgroupfs",
+        bridge,
+        "--storage-driver vfs --exec-opt native.cgroupdriver=cgroupfs",
         "--log-level error",
         &format!("-H {SOCKET} --cgroup-parent /{group} --data-root {data}"),
     ];

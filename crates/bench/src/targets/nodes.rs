@@ -3,7 +3,7 @@
 use super::{Limit, Target, at_most, within_noise};
 use crate::contender::{FAST, PONTOON};
 use crate::join::Store;
-use crate::overlay::{HAND_MADE, Measure, Mode, RAW, ROUTED, SWARM, VXLAN, figure};
+use crate::overlay::{FAST_VXLAN, HAND_MADE, Measure, Mode, RAW, ROUTED, SWARM, VXLAN, figure};
 use crate::path::{Route, VETH_PAIR};
 use crate::scale::{CHANGE, COLD_SYNC, MEMORY, RATE};
 use crate::table::{Samples, Table, Unit};
@@ -29,6 +29,7 @@ pub fn all(table: &Table) -> Vec<Target> {
     let mut targets = same_node(table);
     targets.extend(against_hand_made(table));
     targets.extend(against_raw(table));
+    targets.extend(fast_path(table));
     targets.extend(against_swarm(table));
     for store in Store::ALL {
         let figure = store.figure();
@@ -82,14 +83,37 @@ fn against_hand_made(table: &Table) -> Vec<Target> {
     targets
 }
 
+fn of_raw(mode: Mode, measure: Measure) -> Option<Limit> {
+    match (measure, mode) {
+        (Measure::Throughput, Mode::Offloads) => Some(Limit::AtLeast(THROUGHPUT)),
+        (Measure::Throughput, Mode::MtuSize) => Some(Limit::AtLeast(THROUGHPUT_MTU_SIZE)),
+        (Measure::Latency(_), _) => Some(Limit::AtMost(LATENCY)),
+        (Measure::Flows | Measure::Connections, _) => None,
+    }
+}
+
+/// Between nodes: close to the raw underlay, and never worse than without it.
+fn fast_path(table: &Table) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for (mode, measure) in measures() {
+        let figure = figure(mode, measure);
+        if table.samples(&figure, FAST_VXLAN).is_none() {
+            continue;
+        }
+        if let Some(limit) = of_raw(mode, measure) {
+            targets.push(times(table, &figure, [FAST_VXLAN, RAW], limit));
+        }
+        let pair = [FAST_VXLAN, VXLAN];
+        targets.push(within_noise(table, &figure, pair, measure.unit()));
+    }
+    targets
+}
+
 fn against_raw(table: &Table) -> Vec<Target> {
     let mut targets = Vec::new();
     for (mode, measure) in measures() {
-        let limit = match (measure, mode) {
-            (Measure::Throughput, Mode::Offloads) => Limit::AtLeast(THROUGHPUT),
-            (Measure::Throughput, Mode::MtuSize) => Limit::AtLeast(THROUGHPUT_MTU_SIZE),
-            (Measure::Latency(_), _) => Limit::AtMost(LATENCY),
-            (Measure::Flows | Measure::Connections, _) => continue,
+        let Some(limit) = of_raw(mode, measure) else {
+            continue;
         };
         let figure = figure(mode, measure);
         if table.has(&figure) {
@@ -103,8 +127,12 @@ fn against_swarm(table: &Table) -> Vec<Target> {
     let transports = [Transport::Tcp, Transport::Udp];
     let figures = transports.map(|of| figure(Mode::Offloads, Measure::Latency(of)));
     let run = figures.iter().filter(|figure| table.has(figure));
-    run.map(|figure| times(table, figure, [SWARM, VXLAN], Limit::AtLeast(SWARM_TAKES)))
-        .collect()
+    run.flat_map(|figure| {
+        let fast = table.samples(figure, FAST_VXLAN).map(|_| FAST_VXLAN);
+        let ours = [Some(VXLAN), fast].into_iter().flatten();
+        ours.map(|who| times(table, figure, [SWARM, who], Limit::AtLeast(SWARM_TAKES)))
+    })
+    .collect()
 }
 
 fn scale(table: &Table) -> [Target; 4] {
