@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -18,7 +19,11 @@ pub fn tests(set: &str, asked: Option<&str>, machine: &Machine) -> Result<Vec<Te
         Some(asked) => format!("({set}) & ({})", filter_of(asked)),
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    for (name, _) in env::vars_os().filter(|(name, _)| tells_of_a_package(name)) {
+        command.env_remove(name);
+    }
+    let output = command
         .args(["nextest", "list", "--workspace", "--message-format", "json"])
         .args(["-E", &filter])
         .stderr(Stdio::inherit())
@@ -31,6 +36,13 @@ pub fn tests(set: &str, asked: Option<&str>, machine: &Machine) -> Result<Vec<Te
     );
     let listed: Listed = serde_json::from_slice(&output.stdout).context("parse the list")?;
     Ok(listed.into_tests(machine))
+}
+
+/// What `cargo run` tells this program of its own package. Dependencies whose build asks for these
+/// would be built again, and everything behind them, with each run.
+fn tells_of_a_package(variable: &OsStr) -> bool {
+    let name = variable.as_encoded_bytes();
+    name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
 }
 
 fn filter_of(asked: &str) -> String {
@@ -111,6 +123,14 @@ mod tests {
         let titles: Vec<String> = tests.iter().map(Test::title).collect();
         assert_eq!(titles, ["cli::traffic guard::one"]);
         assert_eq!(tests[0].limit_secs, 9);
+    }
+
+    #[test]
+    fn the_build_of_the_tests_is_told_nothing_of_this_package() {
+        let told = ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR"];
+        assert!(told.iter().all(|name| tells_of_a_package(name.as_ref())));
+        let kept = ["CARGO_TARGET_DIR", "CARGO_HOME", "PATH"];
+        assert!(!kept.iter().any(|name| tells_of_a_package(name.as_ref())));
     }
 
     #[test]
