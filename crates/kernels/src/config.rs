@@ -61,6 +61,9 @@ pub struct Machine {
     pub grace_secs: u64,
     /// By how much the tests' own waits are longer than on real hardware.
     pub patience: u32,
+    /// Kernel modules that are loaded before the first test.
+    #[serde(default)]
+    pub modules: Vec<String>,
 }
 
 impl Machine {

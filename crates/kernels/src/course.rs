@@ -56,6 +56,7 @@ pub fn run(
         desk.put_job(&Job {
             tests: left,
             patience: machine.patience,
+            modules: machine.modules.clone(),
         })?;
         let mut watch = Watch {
             desk,

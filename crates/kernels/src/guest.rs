@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::job::{Desk, Event, Job, Outcome, Test};
@@ -32,6 +32,9 @@ pub fn work(dir: &Path) -> Result<()> {
     desk.tell(&Event::Up {
         release: release.trim().to_owned(),
     })?;
+    for module in &job.modules {
+        load(module)?;
+    }
     let mut host = Host::new();
     for (number, test) in &job.tests {
         desk.tell(&Event::Started { test: *number })?;
@@ -44,6 +47,13 @@ pub fn work(dir: &Path) -> Result<()> {
             outcome,
         })?;
     }
+    Ok(())
+}
+
+fn load(module: &str) -> Result<()> {
+    let status = Command::new("modprobe").arg(module).status();
+    let status = status.context("start modprobe")?;
+    ensure!(status.success(), "modprobe {module}: {status}");
     Ok(())
 }
 

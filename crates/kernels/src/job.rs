@@ -79,6 +79,7 @@ impl Outcome {
 pub struct Job {
     pub tests: Vec<(usize, Test)>,
     pub patience: u32,
+    pub modules: Vec<String>,
 }
 
 /// What the guest has done.
@@ -199,6 +200,7 @@ mod tests {
         let job = Job {
             tests: Vec::new(),
             patience: 3,
+            modules: vec!["m".to_owned()],
         };
         desk.put_job(&job).unwrap();
         assert_eq!(desk.job().unwrap(), job);

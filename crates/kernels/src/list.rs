@@ -117,6 +117,7 @@ mod tests {
             heavy_secs: 1,
             grace_secs: 1,
             patience: 1,
+            modules: Vec::new(),
         };
         let listed: Listed = serde_json::from_str(LISTED).unwrap();
         let tests = listed.into_tests(&machine);

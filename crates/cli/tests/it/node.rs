@@ -33,7 +33,9 @@ impl PontoonNode {
         let value = u8::from(on);
         for name in ["iptables", "ip6tables", "arptables"] {
             let path = format!("/proc/sys/net/bridge/bridge-nf-call-{name}");
-            self.sh(&format!("[ ! -e {path} ] || echo {value} > {path}"));
+            // Where it is not loaded, nothing is shown.
+            let is_so = format!("[ {value} = 0 ] && [ ! -e {path} ]");
+            self.sh(&format!("{is_so} || echo {value} > {path}"));
         }
     }
 

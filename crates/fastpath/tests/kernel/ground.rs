@@ -83,8 +83,10 @@ impl Ground {
         );
         let node = Node::new();
         let calls = u8::from(bridge_nf);
+        // Where `br_netfilter` is not loaded, nothing is shown.
         node.sh(&format!(
             "ip link add br0 type bridge
+             [ {calls} = 0 ] && [ ! -e /proc/sys/net/bridge ] ||
              sysctl -qw net.bridge.bridge-nf-call-iptables={calls} \
                 net.bridge.bridge-nf-call-ip6tables={calls}
              ip addr add 10.5.0.1/24 dev br0
