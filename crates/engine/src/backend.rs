@@ -37,9 +37,12 @@ pub(crate) fn check_here(
     underlay: Family,
     facts: &NodeFacts,
 ) -> Result<(), EngineError> {
-    let is_ours = facts
-        .link(&tunnel_device())
-        .is_some_and(|link| link.mark().is_some());
+    let kind = trial_tunnel(underlay).kind();
+    let mut tunnels = facts
+        .links
+        .iter()
+        .filter(|link| link.kind.as_deref() == Some(kind));
+    let is_ours = tunnels.any(|link| link.mark().is_some());
     match backend {
         // Where the kernel has no VXLAN, the step that makes the device says so.
         Backend::Vxlan | Backend::Routed => Ok(()),
@@ -71,12 +74,27 @@ pub(crate) fn try_out(backend: Backend, underlay: Family) -> Result<(), KernelEr
     })?
 }
 
-/// The device that a backend needs, if any. Its address, one set apart for documentation (RFC 5737,
-/// RFC 3849), need not be there; with none at all a tunnel would be the kernel's own (`sit0`).
+/// Addresses set apart for documentation (RFC 5737, RFC 3849): a device's own need not be there;
+/// with none at all a tunnel would be the kernel's own (`sit0`).
+const TRIAL_IPV4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const TRIAL_IPV6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const TRIAL_PEER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+
+fn trial_tunnel(underlay: Family) -> Tunnel {
+    match underlay {
+        Family::Ipv4 => Tunnel::Ipv4 { local: TRIAL_IPV4 },
+        Family::Ipv6 => Tunnel::Ipv6 {
+            local: TRIAL_IPV6,
+            remote: TRIAL_PEER,
+        },
+    }
+}
+
+/// The device that a backend needs, if any.
 fn device(backend: Backend, underlay: Family) -> Option<(LinkKey, Link)> {
     let local: IpAddr = match underlay {
-        Family::Ipv4 => Ipv4Addr::new(192, 0, 2, 1).into(),
-        Family::Ipv6 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        Family::Ipv4 => TRIAL_IPV4.into(),
+        Family::Ipv6 => TRIAL_IPV6.into(),
     };
     let (name, mac, kind) = match backend {
         Backend::Routed => return None,
@@ -92,7 +110,10 @@ fn device(backend: Backend, underlay: Family) -> Option<(LinkKey, Link)> {
             let mac = Some(Mac::ours([0; 4]));
             (vxlan_device(vni), mac, LinkKind::Vxlan(vxlan))
         }
-        Backend::Ipip => (tunnel_device(), None, LinkKind::Tunnel(Tunnel { local })),
+        Backend::Ipip => {
+            let tunnel = trial_tunnel(underlay);
+            (tunnel_device(&tunnel), None, LinkKind::Tunnel(tunnel))
+        }
     };
     let link = Link {
         mac,

@@ -4,6 +4,7 @@ mod entries;
 mod shaping;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use model::{Family, IfName, Mtu, NodeId, Target};
 use netstate::{
@@ -161,11 +162,10 @@ fn our_vxlan(info: &LinkInfo, names: &BTreeMap<u32, IfName>) -> Option<Vxlan> {
     })
 }
 
-/// Ours lead anywhere and have an address. One that has not is not as it was made, which "any"
-/// shows.
+/// Ours have an address. One that has not, or is otherwise not as it was made, is shown with "any".
 fn our_tunnel(info: &LinkInfo) -> Tunnel {
-    info.tunnel.clone().unwrap_or(Tunnel {
-        local: Family::Ipv4.unspecified(),
+    info.tunnel.clone().unwrap_or(Tunnel::Ipv4 {
+        local: Ipv4Addr::UNSPECIFIED,
     })
 }
 
@@ -267,11 +267,8 @@ fn our_route(info: &RouteInfo, names: &BTreeMap<u32, IfName>) -> Option<Route> {
         return Some(Route::Unreachable);
     }
     let dev = info.index.and_then(|index| names.get(&index))?;
-    // Ours that lead somewhere always have a gateway. One that lost it is not as it was made,
-    // which "any" shows.
-    let via = info.via.unwrap_or(info.prefix.family().unspecified());
     Some(Route::Leads(Way {
-        via,
+        via: info.via,
         dev: dev.clone(),
         source: info.source,
         onlink: info.onlink,

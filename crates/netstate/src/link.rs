@@ -112,7 +112,7 @@ pub enum LinkKind {
     },
     /// One for each network and node.
     Vxlan(Vxlan),
-    /// One for each node.
+    /// One for each node, or for each other node.
     Tunnel(Tunnel),
     /// A way out that leads back to where a packet came in; there for its queue (net/drivers/ifb.c).
     Ifb,

@@ -41,8 +41,9 @@ pub enum Route {
 /// Where a route leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Way {
-    /// Of either family, whatever the destination's.
-    pub via: IpAddr,
+    /// Of either family, whatever the destination's. `None` where all that the device leads to is
+    /// behind one other end.
+    pub via: Option<IpAddr>,
     pub dev: IfName,
     /// The address that the node's own packets on this route come from, where not the kernel's
     /// choice: one of the node's own.

@@ -7,7 +7,7 @@ use model::{Family, Target};
 use crate::nft::text as nft_text;
 use crate::{
     AddressKey, Learning, Link, LinkChange, LinkKey, LinkKind, Netns, NodePorts, QUEUE_MARK,
-    ROUTE_PROTOCOL, Route, RouteKey, Step, SysctlKey, TUNNEL_TTL, Vxlan, Way,
+    ROUTE_PROTOCOL, Route, RouteKey, Step, SysctlKey, TUNNEL_TTL, Tunnel, Vxlan, Way,
 };
 
 /// The MAC of the entries that lead what no other entry does.
@@ -142,11 +142,13 @@ fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Resu
             write!(f, " && ip link set {name} addrgenmode none alias {alias}")
         }
         LinkKind::Tunnel(tunnel) => {
-            let (kind, local) = (tunnel.kind(), tunnel.local);
-            write!(f, " mtu {mtu} type {kind} mode any local {local}")?;
-            match Family::of(local) {
-                Family::Ipv4 => write!(f, " ttl {TUNNEL_TTL} pmtudisc")?,
-                Family::Ipv6 => write!(f, " hoplimit {TUNNEL_TTL} encaplimit none")?,
+            write!(f, " mtu {mtu} type {} mode any", tunnel.kind())?;
+            match tunnel {
+                Tunnel::Ipv4 { local } => write!(f, " local {local} ttl {TUNNEL_TTL} pmtudisc")?,
+                Tunnel::Ipv6 { local, remote } => {
+                    write!(f, " local {local} remote {remote}")?;
+                    write!(f, " hoplimit {TUNNEL_TTL} encaplimit none")?;
+                }
             }
             write!(f, " && ip link set {name} addrgenmode none alias {alias}")
         }
@@ -303,12 +305,15 @@ fn set_route(f: &mut fmt::Formatter<'_>, key: &RouteKey, route: &Route) -> fmt::
         onlink,
     } = way;
     route_head(f, key, "replace")?;
-    let family = match (key.destination.family(), Family::of(*via)) {
-        (Family::Ipv4, Family::Ipv6) => "inet6 ",
-        (Family::Ipv6, Family::Ipv4) => "inet ",
-        (Family::Ipv4, Family::Ipv4) | (Family::Ipv6, Family::Ipv6) => "",
-    };
-    write!(f, " via {family}{via} dev {dev}")?;
+    if let Some(via) = via {
+        let family = match (key.destination.family(), Family::of(*via)) {
+            (Family::Ipv4, Family::Ipv6) => "inet6 ",
+            (Family::Ipv6, Family::Ipv4) => "inet ",
+            (Family::Ipv4, Family::Ipv4) | (Family::Ipv6, Family::Ipv6) => "",
+        };
+        write!(f, " via {family}{via}")?;
+    }
+    write!(f, " dev {dev}")?;
     if *onlink {
         write!(f, " onlink")?;
     }

@@ -144,7 +144,7 @@ fn default_routes(network: &Network, endpoint: &Endpoint) -> Vec<(RouteKey, Rout
             metric: DEFAULT_ROUTE_METRIC + u32::from(endpoint.rank),
         };
         let way = Way {
-            via: subnet.gateway,
+            via: Some(subnet.gateway),
             dev: endpoint.ifname.clone(),
             source: None,
             onlink: false,

@@ -125,7 +125,12 @@ fn reachable<'a>(
 
 /// A route to another node's subnet. The node's own packets take it with the address it has in
 /// the network: the other nodes know no other.
-fn route(network: &Network, subnet: Prefix, via: IpAddr, dev: &IfName) -> (RouteKey, Route) {
+fn route(
+    network: &Network,
+    subnet: Prefix,
+    via: Option<IpAddr>,
+    dev: &IfName,
+) -> (RouteKey, Route) {
     let key = RouteKey {
         netns: Netns::Node,
         destination: subnet,
@@ -135,7 +140,7 @@ fn route(network: &Network, subnet: Prefix, via: IpAddr, dev: &IfName) -> (Route
         via,
         dev: dev.clone(),
         source: network.subnet(subnet.family()).map(|own| own.gateway),
-        onlink: true,
+        onlink: via.is_some(),
     };
     (key, Route::Leads(way))
 }

@@ -325,6 +325,24 @@ fn networks_in_ip_share_a_device() {
 }
 
 #[test]
+fn networks_in_ipv6_share_a_device_for_each_node() {
+    let peers: [&[&str]; 2] = [&["2001:db8::2"], &["2001:db8::3"]];
+    let web = overlay(Backend::Ipip, "2001:db8::1", peers);
+    let mut db = web.clone();
+    db.network.id = NetworkId(2);
+    db.network.bridge = "pn-db".parse().unwrap();
+    // Node 3 has no part of this one.
+    db.overlay.as_mut().unwrap().peers.truncate(1);
+    let of =
+        |networks: &[&NetworkView]| desired(&view(networks.iter().copied().cloned().collect()));
+    let (one, both) = (of(&[&db]), of(&[&web, &db]));
+    let links = |state: &KernelState| state.links.len();
+    assert_eq!((links(&one), links(&both)), (2, 4));
+    let plan = diff(&both, &one).to_string();
+    assert_eq!(plan.matches("ip link del pi-").count(), 1, "{plan}");
+}
+
+#[test]
 fn a_node_more_is_entries_and_never_a_rule() {
     let of = |backend| overlay(backend, "192.0.2.1", V4_PEERS);
     for three in Backend::ALL

@@ -16,7 +16,10 @@ const BACKENDS: [(&str, &str); 6] = [
     ("routed over IPv4", ""),
     ("routed over IPv6", ""),
     ("ipip over IPv4", "sit mode any local 192.0.2.1"),
-    ("ipip over IPv6", "ip6tnl mode any local 2001:db8::1"),
+    (
+        "ipip over IPv6",
+        "ip6tnl mode any local 2001:db8::1 remote 2001:db8::2",
+    ),
 ];
 
 /// Every check that a test compares: here, or (those of the firewalls) in `traffic/foreign.rs` and

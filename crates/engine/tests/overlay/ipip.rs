@@ -10,7 +10,7 @@ use crate::lab::{BOTH, Lab, V4, V6, assert_one_network, elsewhere, overlay, pati
 
 /// As ours are.
 const OVER_IPV4: &str = "sit mode any local 192.0.2.1";
-const OVER_IPV6: &str = "ip6tnl mode any local 2001:db8::1";
+const OVER_IPV6: &str = "ip6tnl mode any local 2001:db8::1 remote 2001:db8::2";
 
 fn web() -> [model::Overlay; 1] {
     [overlay("web", 50, Backend::Ipip)]
@@ -118,6 +118,43 @@ fn only_nodes_may_send_in_ip() {
 }
 
 #[test]
+fn only_nodes_may_send_in_ipv6() {
+    if skip_without_device(OVER_IPV6) {
+        return;
+    }
+    let lab = Lab::new(&web(), V6);
+    lab.adopt_all();
+    let inside = lab.attach(2, "web", "c2")[0];
+    lab.node.sh("ip netns add stranger
+         ip -n stranger link add up0 type veth peer name px netns switch
+         ip -n switch link set px master br0 up
+         ip -n stranger link set up0 up
+         ip -n stranger addr add 2001:db8::66/64 dev up0 nodad
+         ip -n n2 addr add 2001:db8::102/64 dev up0 nodad
+         ip -n stranger addr add 10.50.1.1/32 dev up0");
+    let tunnel_to = |node: &str| {
+        lab.node.sh(&format!(
+            "ip -n stranger link add tun type ip6tnl mode any local 2001:db8::66 remote {node}
+             ip -n stranger link set tun up
+             ip -n stranger route add 10.50.2.0/24 dev tun src 10.50.1.1"
+        ));
+    };
+    tunnel_to("2001:db8::2");
+    assert!(!lab.pings("stranger", inside));
+    assert!(lab.dropped("n2", "inet pontoon ipip", "vteps6") >= 1);
+    // By another address of the node there is no way in either, and theirs are not ours to judge.
+    lab.node.sh("ip -n stranger link del tun");
+    tunnel_to("2001:db8::102");
+    assert!(!lab.pings("stranger", inside));
+    lab.node.sh(
+        "ip -n n2 link add theirs type ip6tnl mode any local 2001:db8::102 remote 2001:db8::66
+         ip -n n2 link set theirs up; ip -n n2 addr add 198.51.100.2/30 dev theirs
+         ip -n stranger addr add 198.51.100.1/30 dev tun",
+    );
+    assert!(lab.pings("stranger", "198.51.100.2".parse().unwrap()));
+}
+
+#[test]
 fn a_container_cannot_tunnel_as_its_node() {
     if skip_without_device(OVER_IPV4) {
         return;
@@ -140,17 +177,34 @@ fn what_is_deleted_in_ip_comes_back() {
     if skip_without_device(OVER_IPV4) {
         return;
     }
-    let lab = Lab::new(&web(), V4);
+    heals(V4, "sit local 192.0.2.99");
+}
+
+#[test]
+fn what_is_deleted_in_ipv6_comes_back() {
+    if skip_without_device(OVER_IPV6) {
+        return;
+    }
+    heals(V6, "ip6tnl local 2001:db8::99 remote 2001:db8::2");
+}
+
+/// Breaks what leads to node 2. `other` is a device that leads elsewhere.
+fn heals(underlay: &[&str], other: &str) {
+    let lab = Lab::new(&web(), underlay);
     lab.adopt_all();
     lab.attach(1, "web", "c1");
     let far = lab.attach(2, "web", "c2");
+    let route = lab.node.sh("ip -n n1 route show 10.50.2.0/24");
+    let words: Vec<&str> = route.split_whitespace().collect();
+    let dev = words[words.iter().position(|word| *word == "dev").unwrap() + 1];
     for breakage in [
-        "ip link del pi-nodes",
-        "ip link set pi-nodes down",
-        "ip link set pi-nodes mtu 1300",
-        "ip route del 10.50.2.0/24",
-        "ip -6 route flush dev pi-nodes proto 112",
-        "nft flush ruleset",
+        format!("ip link del {dev}"),
+        format!("ip link set {dev} down"),
+        format!("ip link set {dev} mtu 1300"),
+        format!("ip link set {dev} type {other}"),
+        "ip route del 10.50.2.0/24".to_owned(),
+        format!("ip -6 route flush dev {dev} proto 112"),
+        "nft flush ruleset".to_owned(),
     ] {
         lab.node.sh(&format!("ip netns exec n1 {breakage}"));
         assert_ne!(lab.reconcile(1, engine::Mode::Apply), [""; 0], "{breakage}");

@@ -49,23 +49,35 @@ fn new(key: &RouteKey, header: &[u8; HEADER]) -> Message {
     message
 }
 
+/// As `ip` has it: without a gateway a destination is on the link. The kernel gives IPv6 no scopes.
+fn scope(key: &RouteKey, way: &Way) -> u8 {
+    match (key.destination.family(), way.via) {
+        (Family::Ipv4, None) => libc::RT_SCOPE_LINK,
+        (Family::Ipv4, Some(_)) | (Family::Ipv6, _) => libc::RT_SCOPE_UNIVERSE,
+    }
+}
+
+fn put_gateway(message: &mut Message, key: &RouteKey, via: IpAddr) {
+    let family = Family::of(via);
+    let address = address_bytes(via);
+    if family == key.destination.family() {
+        message.attr(libc::RTA_GATEWAY, &address);
+        return;
+    }
+    // `struct rtvia`.
+    let family = libc::sa_family_t::from(family_byte(family)).to_ne_bytes();
+    message.attr(libc::RTA_VIA, &[&family[..], &address].concat());
+}
+
 /// A route that leads by the device with this index.
 pub fn set(key: &RouteKey, way: &Way, index: u32) -> Message {
-    let mut header = header(key, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST);
+    let mut header = header(key, scope(key, way), libc::RTN_UNICAST);
     if way.onlink {
         header[FLAGS..].copy_from_slice(&RTNH_F_ONLINK.to_ne_bytes());
     }
     let mut message = new(key, &header);
-    let via = Family::of(way.via);
-    if via == key.destination.family() {
-        message.attr(libc::RTA_GATEWAY, &address_bytes(way.via));
-    } else {
-        // `struct rtvia`.
-        let family = libc::sa_family_t::from(family_byte(via)).to_ne_bytes();
-        message.attr(
-            libc::RTA_VIA,
-            &[&family[..], &address_bytes(way.via)].concat(),
-        );
+    if let Some(via) = way.via {
+        put_gateway(&mut message, key, via);
     }
     message.attr(libc::RTA_OIF, &index.to_ne_bytes());
     if let Some(source) = way.source {

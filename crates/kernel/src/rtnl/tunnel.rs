@@ -22,26 +22,31 @@ const ANY_PROTO: u8 = 0;
 /// option that would take 8 bytes of each packet (RFC 2473 section 4.1.1).
 const IGN_ENCAP_LIMIT: u32 = 1;
 
-/// Without a remote address: each packet goes to the gateway of its route. The sender of one that
-/// does not fit hears of it, also where the device forwards it.
+/// The sender of a packet that does not fit hears of it, also where the device forwards it.
 pub fn put(data: &mut Message, tunnel: &Tunnel) {
-    data.attr(LOCAL, &address_bytes(tunnel.local))
-        .attr(TTL, &[TUNNEL_TTL])
-        .attr(PROTO, &[ANY_PROTO]);
-    match tunnel.local {
-        IpAddr::V4(_) => data.attr(PMTUDISC, &[1]),
-        IpAddr::V6(_) => data
+    data.attr(TTL, &[TUNNEL_TTL]).attr(PROTO, &[ANY_PROTO]);
+    match tunnel {
+        Tunnel::Ipv4 { local } => data
+            .attr(LOCAL, &address_bytes((*local).into()))
+            .attr(PMTUDISC, &[1]),
+        Tunnel::Ipv6 { local, remote } => data
+            .attr(LOCAL, &address_bytes((*local).into()))
+            .attr(REMOTE, &address_bytes((*remote).into()))
             .attr(ENCAP_LIMIT, &[0])
             .attr(FLAGS, &IGN_ENCAP_LIMIT.to_ne_bytes()),
     };
 }
 
-/// The device as one of ours; `None` where it leads to one address alone, or carries one family:
-/// ours never do.
+/// The device as one of ours; `None` where it carries one family, or leads elsewhere than ours do.
 pub fn read(data: Attrs<'_>) -> Option<Tunnel> {
+    if data.get(PROTO) != Some(&[ANY_PROTO]) {
+        return None;
+    }
     let remote = data.get(REMOTE).and_then(read_address);
-    let is_open = remote.is_none_or(|remote| remote.is_unspecified());
-    let of_any = data.get(PROTO) == Some(&[ANY_PROTO]);
-    let local = data.get(LOCAL).and_then(read_address)?;
-    (is_open && of_any).then_some(Tunnel { local })
+    let remote = remote.filter(|remote| !remote.is_unspecified());
+    match (data.get(LOCAL).and_then(read_address)?, remote) {
+        (IpAddr::V4(local), None) => Some(Tunnel::Ipv4 { local }),
+        (IpAddr::V6(local), Some(IpAddr::V6(remote))) => Some(Tunnel::Ipv6 { local, remote }),
+        (IpAddr::V4(_), Some(_)) | (IpAddr::V6(_), _) => None,
+    }
 }

@@ -103,7 +103,7 @@ pub fn endpoint(number: usize) -> KernelState {
             destination: to.parse().unwrap(),
             metric: 100,
         };
-        let via = via.parse().unwrap();
+        let via = Some(via.parse().unwrap());
         let dev = eth0.name.clone();
         let route = Route::Leads(Way {
             via,

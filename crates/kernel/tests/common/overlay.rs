@@ -110,7 +110,7 @@ pub fn routed(family: Family, node: u8) -> KernelState {
         };
         let address: IpAddr = via.parse().unwrap();
         let route = Route::Leads(Way {
-            via: address,
+            via: Some(address),
             dev: ifname(DEV),
             source: Some(source.parse().unwrap()),
             onlink: true,
@@ -158,13 +158,16 @@ pub fn tunnelled(family: Family, node: u8) -> KernelState {
         alias: alias("network web"),
         kind: LinkKind::Bridge,
     };
+    let tunnel = match (vtep(family, node), vtep(family, other)) {
+        (IpAddr::V6(local), IpAddr::V6(remote)) => Tunnel::Ipv6 { local, remote },
+        (IpAddr::V4(local), _) => Tunnel::Ipv4 { local },
+        ends => panic!("{ends:?}"),
+    };
     let device = Link {
         mac: None,
         mtu: mtu_inside.try_into().unwrap(),
         alias: alias("overlays in IP"),
-        kind: LinkKind::Tunnel(Tunnel {
-            local: vtep(family, node),
-        }),
+        kind: LinkKind::Tunnel(tunnel),
     };
     let key = LinkKey::on_node(ifname(TUNNEL));
     state.links.insert(bridge_key(), bridge);
@@ -178,8 +181,9 @@ pub fn tunnelled(family: Family, node: u8) -> KernelState {
         let source = own.address;
         state.addresses.insert(own);
         let via = match (vtep(family, other), source) {
-            (IpAddr::V4(remote), IpAddr::V6(_)) => remote.to_ipv6_compatible().into(),
-            (remote, _) => remote,
+            (IpAddr::V4(remote), IpAddr::V6(_)) => Some(remote.to_ipv6_compatible().into()),
+            (IpAddr::V4(remote), IpAddr::V4(_)) => Some(remote.into()),
+            (IpAddr::V6(_), _) => None,
         };
         let key = RouteKey {
             netns: Netns::Node,
@@ -190,7 +194,7 @@ pub fn tunnelled(family: Family, node: u8) -> KernelState {
             via,
             dev: ifname(TUNNEL),
             source: Some(source),
-            onlink: true,
+            onlink: via.is_some(),
         };
         state.routes.insert(key, Route::Leads(way));
     }

@@ -107,7 +107,7 @@ fn overlay() -> KernelState {
     let on = dev.clone();
     state.floods.insert(FloodKey { dev: on, remote });
     let route = Route::Leads(Way {
-        via: address,
+        via: Some(address),
         dev,
         source: Some("10.50.1.1".parse().unwrap()),
         onlink: true,

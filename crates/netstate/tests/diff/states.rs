@@ -1,7 +1,7 @@
 //! States of a node, any that can be.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use model::{IfName, Mac, Mtu, NodeId, Target};
 use netstate::nft::{
@@ -95,13 +95,21 @@ fn any_vxlan() -> impl Strategy<Value = Link> {
 }
 
 fn any_tunnel() -> impl Strategy<Value = Link> {
-    (0u8..2, 0u8..2).prop_map(|(m, local)| Link {
+    let over_ipv4 = (1u8..3).prop_map(|n| Tunnel::Ipv4 {
+        local: Ipv4Addr::new(192, 0, 2, n),
+    });
+    let over_ipv6 = (1u16..3, 1u16..3).prop_map(|(local, remote)| {
+        let address = |n| Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, n);
+        Tunnel::Ipv6 {
+            local: address(local),
+            remote: address(remote),
+        }
+    });
+    (0u8..2, prop_oneof![over_ipv4, over_ipv6]).prop_map(|(m, tunnel)| Link {
         mac: None,
         mtu: mtu(m),
         alias: alias(0),
-        kind: LinkKind::Tunnel(Tunnel {
-            local: underlay(local),
-        }),
+        kind: LinkKind::Tunnel(tunnel),
     })
 }
 
@@ -161,10 +169,11 @@ fn any_overlay() -> impl Strategy<Value = KernelState> {
 
 /// Through either device, or to nowhere.
 fn any_overlay_routes() -> impl Strategy<Value = BTreeMap<RouteKey, Route>> {
-    let way = (proptest::option::of(0u8..3), 0u8..2, any::<bool>());
-    let way = way.prop_map(|(source, dev, onlink)| {
+    let option = proptest::option::of::<std::ops::Range<u8>>;
+    let way = (option(1..2), option(0..3), 0u8..2, any::<bool>());
+    let way = way.prop_map(|(via, source, dev, onlink)| {
         Route::Leads(Way {
-            via: underlay(1),
+            via: via.map(underlay),
             dev: ifname(&format!("pv{dev}")),
             // Of the first bridge, in some states.
             source: source.map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))),
@@ -220,7 +229,7 @@ fn any_links() -> impl Strategy<Value = KernelState> {
                 destination: "0.0.0.0/0".parse().unwrap(),
                 metric: 100,
             };
-            let via = IpAddr::V4(Ipv4Addr::new(10, 0, n, via));
+            let via = Some(IpAddr::V4(Ipv4Addr::new(10, 0, n, via)));
             state.routes.insert(
                 key,
                 Route::Leads(Way {

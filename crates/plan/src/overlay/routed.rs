@@ -21,7 +21,7 @@ pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
         let Some((via, uplink)) = peer.address(family).zip(overlay.uplinks.get(&family)) else {
             continue;
         };
-        let (key, route) = route(network, subnet, via, uplink);
+        let (key, route) = route(network, subnet, Some(via), uplink);
         state.routes.insert(key, route);
         let remote = remote_element(subnet, uplink, &network.bridge);
         state.elements.insert(remote, Vec::new());

@@ -56,7 +56,7 @@ pub(super) fn part(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> K
             mac,
         );
         state.fdb.insert(FdbKey { dev: dev(), mac }, remote);
-        let (key, route) = route(network, subnet, hop, &device);
+        let (key, route) = route(network, subnet, Some(hop), &device);
         state.routes.insert(key, route);
         state.elements.insert(vtep_element(remote), Vec::new());
     }
