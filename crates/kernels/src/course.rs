@@ -7,8 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::job::{Desk, Event, Job, Outcome, Test};
+use crate::kept::Kept;
 use crate::machine::{Blueprint, Running};
 use crate::progress;
 
@@ -18,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BREAKDOWNS: usize = 3;
 
 /// How one test came out on one kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     pub outcome: Outcome,
     pub took: Duration,
@@ -35,7 +37,7 @@ pub struct Verdicts {
 /// Runs all tests on one kernel. Every test has a verdict then.
 pub fn run(
     blueprint: &Blueprint<'_>,
-    desk: &Desk,
+    (desk, kept): (&Desk, &Kept),
     tests: &[Test],
     total: Duration,
 ) -> Result<Verdicts> {
@@ -60,6 +62,7 @@ pub fn run(
         })?;
         let mut watch = Watch {
             desk,
+            kept,
             tests,
             kernel: &blueprint.kernel.name,
             seen: 0,
@@ -77,10 +80,8 @@ pub fn run(
         breakdowns += 1;
     }
     for number in 0..tests.len() {
-        verdicts.by_test.entry(number).or_insert(Verdict {
-            outcome: Outcome::NotRun,
-            took: Duration::ZERO,
-        });
+        let verdict = verdicts.by_test.entry(number);
+        verdict.or_insert(Verdict::NOT_RUN);
     }
     Ok(verdicts)
 }
@@ -109,6 +110,7 @@ fn guest_script(dir: &Path) -> Result<String> {
 
 struct Watch<'a> {
     desk: &'a Desk,
+    kept: &'a Kept,
     tests: &'a [Test],
     kernel: &'a str,
     /// How many events were seen.
@@ -134,18 +136,15 @@ impl Watch<'_> {
             self.take_events()?;
             let now = Instant::now();
             if has_ended {
-                self.give_up(|| Outcome::Failed {
+                return self.give_up(|| Outcome::Failed {
                     how: "the machine went down".to_owned(),
                 });
-                return Ok(());
             }
             if now > self.patience_ends {
-                self.give_up(|| Outcome::Hung);
-                return Ok(());
+                return self.give_up(|| Outcome::Hung);
             }
             if now > deadline {
-                self.give_up(|| Outcome::TimedOut);
-                return Ok(());
+                return self.give_up(|| Outcome::TimedOut);
             }
             thread::sleep(PAUSE);
         }
@@ -154,17 +153,20 @@ impl Watch<'_> {
     fn take_events(&mut self) -> Result<()> {
         let events = self.desk.events()?;
         for event in &events[self.seen..] {
-            self.take(event);
+            self.take(event)?;
         }
         self.seen = events.len();
         Ok(())
     }
 
-    fn take(&mut self, event: &Event) {
+    fn take(&mut self, event: &Event) -> Result<()> {
         let now = Instant::now();
         self.patience_ends = now + self.grace;
         match event {
-            Event::Up { release } => self.verdicts.release = Some(release.clone()),
+            Event::Up { release } => {
+                self.kept.keep_release(release)?;
+                self.verdicts.release = Some(release.clone());
+            }
             Event::Started { test } => {
                 self.running = Some((*test, now));
                 let limit = self.tests.get(*test).map_or(0, |test| test.limit_secs);
@@ -176,24 +178,28 @@ impl Watch<'_> {
                 outcome,
             } => {
                 self.running = None;
-                self.note(*test, outcome.clone(), Duration::from_millis(*millis));
+                self.note(*test, outcome.clone(), Duration::from_millis(*millis))?;
             }
         }
+        Ok(())
     }
 
     /// The test that was running when the machine ended has this outcome.
-    fn give_up(&mut self, outcome: impl Fn() -> Outcome) {
-        if let Some((test, since)) = self.running.take() {
-            self.note(test, outcome(), since.elapsed());
+    fn give_up(&mut self, outcome: impl Fn() -> Outcome) -> Result<()> {
+        match self.running.take() {
+            Some((test, since)) => self.note(test, outcome(), since.elapsed()),
+            None => Ok(()),
         }
     }
 
-    fn note(&mut self, number: usize, outcome: Outcome, took: Duration) {
+    fn note(&mut self, number: usize, outcome: Outcome, took: Duration) -> Result<()> {
         let Some(test) = self.tests.get(number) else {
-            return;
+            return Ok(());
         };
         let verdict = Verdict { outcome, took };
         progress::ended(self.kernel, test, &verdict, self.desk, number);
+        self.kept.keep(test, &verdict)?;
         self.verdicts.by_test.insert(number, verdict);
+        Ok(())
     }
 }

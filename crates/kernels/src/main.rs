@@ -8,6 +8,7 @@ mod config;
 mod course;
 mod guest;
 mod job;
+mod kept;
 mod list;
 mod machine;
 mod progress;
@@ -23,7 +24,9 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
 use config::{Config, KernelEntry};
+use course::Verdicts;
 use job::{Desk, Test};
+use kept::Kept;
 use machine::{Blueprint, Engine};
 use table::Table;
 
@@ -53,6 +56,12 @@ struct Args {
     /// Print which tests would be run
     #[arg(long, conflicts_with = "shell")]
     list: bool,
+    /// Only tests that have not passed on a kernel in earlier runs; the table has those too
+    #[arg(long, conflicts_with_all = ["shell", "list"])]
+    resume: bool,
+    /// Print the table of all earlier runs; no tests
+    #[arg(long, conflicts_with_all = ["shell", "list", "resume"])]
+    kept: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -96,7 +105,10 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let total = Duration::from_secs(set.total_secs) * args.slowness;
-    let table = args.run(&config, &kernels, (tests, total))?;
+    let table = match args.kept {
+        true => earlier(&kernels, tests)?,
+        false => args.run(&config, &kernels, (tests, total))?,
+    };
     let text = match args.json {
         true => format!("{:#}\n", table.json()),
         false => table.print(),
@@ -118,6 +130,19 @@ impl Args {
         }
     }
 
+    fn run_on(
+        blueprint: &Blueprint<'_>,
+        kept: &Kept,
+        (tests, total): (&[Test], Duration),
+    ) -> Result<Verdicts> {
+        let kernel = &blueprint.kernel.name;
+        progress::say(&format!("{kernel}: booting, {} tests", tests.len()));
+        let dir = desks_dir()?.join(kernel);
+        machine::end_left_over(&Desk::at(&dir));
+        let desk = Desk::new(&dir)?;
+        course::run(blueprint, (&desk, kept), tests, total)
+    }
+
     /// One kernel after the other: emulation takes all that the processors have.
     fn run(
         &self,
@@ -127,11 +152,16 @@ impl Args {
     ) -> Result<Table> {
         let mut done = Vec::new();
         for kernel in kernels {
-            progress::say(&format!("{}: booting, {} tests", kernel.name, tests.len()));
-            let dir = desk_dir(&kernel.name)?;
-            machine::end_left_over(&Desk::at(&dir));
-            let desk = Desk::new(&dir)?;
-            let verdicts = course::run(&self.blueprint(config, kernel), &desk, &tests, total)?;
+            let kept = Kept::of(&desks_dir()?, &kernel.name);
+            let left = match self.resume {
+                true => kept.left_of(&tests)?,
+                false => tests.clone(),
+            };
+            let verdicts = Self::run_on(&self.blueprint(config, kernel), &kept, (&left, total))?;
+            let verdicts = match self.resume {
+                true => kept.verdicts(&tests)?,
+                false => verdicts,
+            };
             done.push((kernel.name.clone(), verdicts));
         }
         Ok(Table {
@@ -141,11 +171,23 @@ impl Args {
     }
 }
 
-/// Beside the program, which is in a target directory: logs stay there until the next run.
-fn desk_dir(kernel: &str) -> Result<PathBuf> {
+/// What earlier runs made of these tests.
+fn earlier(kernels: &[&KernelEntry], tests: Vec<Test>) -> Result<Table> {
+    let dir = desks_dir()?;
+    let of = |kernel: &&KernelEntry| {
+        let verdicts = Kept::of(&dir, &kernel.name).verdicts(&tests)?;
+        Ok((kernel.name.clone(), verdicts))
+    };
+    let kernels = kernels.iter().map(of).collect::<Result<_>>()?;
+    Ok(Table { tests, kernels })
+}
+
+/// Beside the program, which is in a target directory: logs stay there until the next run, results
+/// until the directory is removed.
+fn desks_dir() -> Result<PathBuf> {
     let program = env::current_exe().context("find this program")?;
     let dir = program.parent().unwrap_or(Path::new("/"));
-    Ok(dir.join("kernels-run").join(kernel))
+    Ok(dir.join("kernels-run"))
 }
 
 fn exit(good: bool) -> ExitCode {

@@ -67,6 +67,10 @@ impl Ground {
 
     /// Runs these tests, each a shell script.
     fn run(&self, tests: &[(&str, &str)]) -> Output {
+        self.run_with(&[], tests)
+    }
+
+    fn run_with(&self, args: &[&str], tests: &[(&str, &str)]) -> Output {
         let mut suites = serde_json::Map::new();
         for (name, text) in tests {
             self.script(name, &format!("#!/bin/sh\n{text}\n"));
@@ -80,6 +84,7 @@ impl Ground {
         self.script("cargo", &format!("#!/bin/sh\ncat <<'END'\n{listed}\nEND\n"));
         Command::new(self.dir.join("bin/kernels"))
             .arg("--json")
+            .args(args)
             .current_dir(&self.dir)
             .env("CARGO", self.dir.join("cargo"))
             .env("PONTOON_KERNELS", self.dir.join("cache"))
@@ -150,6 +155,24 @@ fn a_machine_that_stands_still_is_killed_and_the_rest_runs_on_the_next() {
         .map(|(word, _)| word)
         .collect();
     assert_eq!(words, ["hung", "failed", "passed"], "{}", said(&output));
+}
+
+#[test]
+fn a_set_in_portions_is_one_table_and_what_passed_is_not_run_again() {
+    let ground = Ground::new("portions", MACHINE);
+    let words = |output: &Output| {
+        let pairs = outcomes(output).into_iter();
+        pairs.map(|(word, _)| word).collect::<Vec<String>>()
+    };
+    let first = ground.run(&[("a_good", "true"), ("b_bad", "exit 1")]);
+    assert_eq!(words(&first), ["passed", "failed"], "{}", said(&first));
+    let all = [("a_good", "exit 1"), ("b_bad", "true"), ("c_new", "true")];
+    let kept = ground.run_with(&["--kept"], &all);
+    assert_eq!(words(&kept), ["passed", "failed", "not run"]);
+    let rest = ground.run_with(&["--resume"], &all);
+    assert_eq!(words(&rest), ["passed"; 3], "{}", said(&rest));
+    assert_eq!(rest.status.code(), Some(0));
+    assert_eq!(words(&ground.run_with(&["--resume"], &all)), ["passed"; 3]);
 }
 
 #[test]
