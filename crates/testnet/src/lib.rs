@@ -30,5 +30,5 @@ pub use packet_socket::Sniffer;
 pub use patience::patient;
 pub use run::{COMMAND_BOUND, Output, output, output_within};
 pub use seen::{Seen, SeenIp};
-pub use skip::{skip, skip_without_device};
+pub use skip::{has_device, skip, skip_without_device};
 pub use wait::wait_until;

@@ -40,18 +40,27 @@ pub fn skip(reason: &str) {
 /// When it can't be found out.
 #[must_use = "a skipped test returns"]
 pub fn skip_without_device(device: &str) -> bool {
-    let tried = try_device(device);
-    if tried.success() {
+    if has_device(device) {
         return false;
     }
-    let unknown = ["Unknown device type", "not supported"];
-    assert!(
-        unknown.iter().any(|words| tried.stderr.contains(words)),
-        "ip link add type {device}: {tried}"
-    );
     let kind = device.split_whitespace().next().unwrap_or(device);
     skip(&format!("this kernel has no {kind} devices"));
     true
+}
+
+/// Whether the kernel has devices of this kind; see [`skip_without_device`].
+///
+/// # Panics
+/// When it can't be found out.
+#[must_use]
+pub fn has_device(device: &str) -> bool {
+    let tried = try_device(device);
+    let unknown = ["Unknown device type", "not supported"];
+    assert!(
+        tried.success() || unknown.iter().any(|words| tried.stderr.contains(words)),
+        "ip link add type {device}: {tried}"
+    );
+    tried.success()
 }
 
 /// In a namespace that is gone with the command.

@@ -1,6 +1,6 @@
 //! What `pontoon fastpath` prints.
 
-use ::fastpath::{Ensured, Hindrance, PortStatus, SlowCount, UplinkStatus};
+use ::fastpath::{Ensured, Hindrance, Hook, PortStatus, SlowCount, UplinkStatus};
 
 use super::Answer;
 use crate::print::table;
@@ -14,8 +14,12 @@ pub fn status(answer: &Answer) -> String {
         };
     };
     let names: Vec<String> = answer.networks.iter().map(ToString::to_string).collect();
+    let how = match loaded.hook {
+        Hook::Tcx => "",
+        Hook::Clsact => "by filters: this kernel has no tcx\n",
+    };
     let head = format!(
-        "fast path: on for {}\n",
+        "fast path: on for {}\n{how}",
         if names.is_empty() {
             "no network".to_owned()
         } else {

@@ -78,7 +78,7 @@ fn endpoints_speak_fast_while_it_is_on() {
         assert!(packets > least, "{}", status(&node));
     }
     let text = node.pontoon("fastpath status");
-    assert!(text.starts_with("fast path: on for web\nPORT"), "{text}");
+    assert!(text.starts_with("fast path: on for web\n"), "{text}");
     assert!(text.contains("unproved"), "{text}");
     assert_eq!(node.pontoon("fastpath off"), "fast path: off\n");
     exchange_both();
@@ -86,6 +86,27 @@ fn endpoints_speak_fast_while_it_is_on() {
         .unwrap()
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn it_says_how_the_kernel_runs_its_programs() {
+    let node = site();
+    node.pontoon("fastpath on");
+    // Those of tcx are on the device and among no filters.
+    let ports = status(&node)["ports"].clone();
+    let port = ports[0]["port"].as_str().unwrap();
+    let filters = node.sh(&format!("tc filter show dev {port} ingress"));
+    let told = status(&node)["hook"].clone();
+    let text = node.pontoon("fastpath status");
+    let by_filters = "\nby filters: this kernel has no tcx\n";
+    assert_eq!(
+        told == "clsact",
+        filters.contains("bpf"),
+        "{told} {filters}"
+    );
+    assert_eq!(told == "clsact", text.contains(by_filters), "{told} {text}");
+    exchange_both();
+    assert!(fast_packets(&node).iter().all(|packets| *packets > 0));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use engine::{EngineError, ErrorClass};
 use model::Backend;
-use testnet::{skip, skip_without_device, wait_until};
+use testnet::{has_device, skip, skip_without_device, wait_until};
 
 use crate::lab::{BOTH, Lab, V4, V6, assert_one_network, elsewhere, overlay, patience};
 
@@ -217,10 +217,7 @@ fn heals(underlay: &[&str], other: &str) {
 
 #[test]
 fn a_kernel_without_ipip_keeps_the_other_networks() {
-    let has_sit = testnet::Node::new()
-        .try_sh("ip link add t type sit local 192.0.2.1")
-        .success();
-    if has_sit {
+    if has_device(OVER_IPV4) {
         skip("this kernel has sit devices");
         return;
     }
