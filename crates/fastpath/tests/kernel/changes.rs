@@ -187,11 +187,15 @@ fn a_deleted_port_is_forgotten() {
 
 #[test]
 fn a_port_with_a_queue_or_a_filter_goes_without() {
-    let ground = Ground::on(false);
-    ground.node.sh(
-        "tc qdisc add dev pont11 root tbf rate 10mbit burst 10kb latency 50ms
-         tc qdisc add dev pont12 ingress",
-    );
+    let ground = Ground::new(false);
+    // Where our programs are filters, nothing else has its place once they are on.
+    ground.node.sh("tc qdisc add dev pont12 ingress");
+    ground.fastpath.turn_on(&[NETWORK], 1).unwrap();
+    let ensured = ground.fastpath.ensure(&ports(), &[]).unwrap();
+    assert_eq!((ensured.on.len(), ensured.hindered.len()), (2, 1));
+    ground
+        .node
+        .sh("tc qdisc add dev pont11 root tbf rate 10mbit burst 10kb latency 50ms");
     let ensured = ground.fastpath.ensure(&ports(), &[]).unwrap();
     let qdisc = |kind: &str| Hindrance::Qdisc(kind.to_owned());
     assert_eq!(ensured.on, [port(A).name]);
