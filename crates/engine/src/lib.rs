@@ -34,9 +34,7 @@ pub use change::{Change, Mode};
 pub use check::Checked;
 pub use crossing::Crossing;
 pub use doctor::{Check, Health};
-pub use error::{
-    EngineError, ErrorClass, Failure, Failures, Holder, PortHolder, of_fast_path,
-};
+pub use error::{EngineError, ErrorClass, Failure, Failures, Holder, PortHolder, of_fast_path};
 pub use inspect::{EndpointStatus, NetworkStatus};
 pub use kernel::{Dropped, KernelError, Monitor, News, dropped};
 pub use overlay::{Adopted, RefusedNetwork};

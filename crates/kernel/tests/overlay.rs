@@ -216,8 +216,10 @@ fn a_device_in_ip_is_what_was_asked_for() {
         build(&mut kernel, &wanted);
         assert_eq!(heal(&mut kernel, &wanted), 0);
         let shown = || {
-            node.sh("ip -d link show dev pi-nodes | sed -E '1s/^[0-9]*: //; s/ permaddr [0-9a-f:]+//'
-                     ip route show proto 112; ip -6 route show proto 112")
+            node.sh(
+                "ip -d link show dev pi-nodes | sed -E '1s/^[0-9]*: //; s/ permaddr [0-9a-f:]+//'
+                     ip route show proto 112; ip -6 route show proto 112",
+            )
         };
         let by_netlink = shown();
         let report = apply(&mut kernel, &diff(&wanted, &nothing));
