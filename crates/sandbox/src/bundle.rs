@@ -82,7 +82,8 @@ pub fn write(home: &Home, container: &Container, cgroups: &Cgroups) -> Result<()
     home.write_shown(HOSTNAME, &format!("{name}\n"))?;
     let mounts = mounts::of(home, container)?;
     root::prepare(home, container, &mounts)?;
-    let config = config(container, cgroups, &mounts);
+    let masked = masked(container)?;
+    let config = config(container, cgroups, &mounts, &masked);
     home.write_json(CONFIG, &config)
 }
 
@@ -95,7 +96,12 @@ pub fn hosts(name: &str, addresses: &[String]) -> String {
     format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{own}")
 }
 
-fn config(container: &Container, cgroups: &Cgroups, mounts: &[mounts::Mount]) -> Value {
+fn config(
+    container: &Container,
+    cgroups: &Cgroups,
+    mounts: &[mounts::Mount],
+    masked: &[String],
+) -> Value {
     let root = match &container.root {
         Root::Machine => json!({"path": ROOTFS, "readonly": true}),
         Root::Dir(dir) => json!({"path": dir, "readonly": false}),
@@ -106,7 +112,7 @@ fn config(container: &Container, cgroups: &Cgroups, mounts: &[mounts::Mount]) ->
         "root": root,
         "hostname": container.hostname,
         "mounts": mounts.iter().map(mounts::Mount::oci).collect::<Vec<_>>(),
-        "linux": linux(container, cgroups),
+        "linux": linux(container, cgroups, masked),
     })
 }
 
@@ -136,13 +142,24 @@ fn process(container: &Container) -> Value {
     })
 }
 
-fn linux(container: &Container, cgroups: &Cgroups) -> Value {
+/// What is hidden from a container. Not by mounts of its own: to put one on a directory it would
+/// have to open it, and the records' is closed to its users.
+fn masked(container: &Container) -> Result<Vec<String>, SandboxError> {
+    let mut masked = MASKED.map(str::to_owned).to_vec();
+    if container.root == Root::Machine {
+        masked.extend(MASKED_OF_MACHINE.map(str::to_owned));
+        // The node's records; a directory that is not shown has none to hide.
+        if let Ok(state_dir) = container.state_dir.canonicalize() {
+            let state_dir = state_dir.into_os_string().into_string();
+            masked.push(state_dir.map_err(|path| SandboxError::NotText(path.into()))?);
+        }
+    }
+    Ok(masked)
+}
+
+fn linux(container: &Container, cgroups: &Cgroups, masked: &[String]) -> Value {
     let kinds = ["pid", "ipc", "uts", "mount", "network", "cgroup"];
     let mut namespaces: Vec<Value> = kinds.iter().map(|kind| json!({"type": kind})).collect();
-    let mut masked: Vec<&str> = MASKED.to_vec();
-    if container.root == Root::Machine {
-        masked.extend(MASKED_OF_MACHINE);
-    }
     let mut linux = json!({
         "cgroupsPath": container.cgroup,
         "resources": resources(container, cgroups),

@@ -76,7 +76,7 @@ impl Mount {
 /// A mount that can't be.
 pub fn of(home: &Home, container: &Container) -> Result<Vec<Mount>, SandboxError> {
     let mut mounts = match container.root {
-        Root::Machine => machine(&container.state_dir)?,
+        Root::Machine => machine()?,
         Root::Dir(_) => Vec::new(),
     };
     mounts.extend(kernel_file_systems());
@@ -142,8 +142,8 @@ fn kernel_file_systems() -> Vec<Mount> {
     ]
 }
 
-/// The machine's directories for reading, and its records hidden.
-fn machine(state_dir: &Path) -> Result<Vec<Mount>, SandboxError> {
+/// The machine's directories for reading.
+fn machine() -> Result<Vec<Mount>, SandboxError> {
     let failed = |source| SandboxError::OpenRoot {
         path: "/".into(),
         source,
@@ -160,16 +160,6 @@ fn machine(state_dir: &Path) -> Result<Vec<Mount>, SandboxError> {
         }
     }
     mounts.sort_by(|a, b| a.on.cmp(&b.on));
-    // A directory that a container has its own of shows no records.
-    if let Ok(state_dir) = state_dir.canonicalize()
-        && mounts.iter().any(|mount| state_dir.starts_with(&mount.on))
-    {
-        let options = &["ro", "nosuid", "nodev", "noexec", "mode=000"];
-        mounts.push(Mount {
-            on: state_dir,
-            what: What::Kernel("tmpfs", "tmpfs", options.to_vec()),
-        });
-    }
     Ok(mounts)
 }
 
@@ -210,23 +200,6 @@ fn is_machines(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_records_are_hidden_wherever_they_are() {
-        let mounts = machine(Path::new("/usr/lib")).unwrap();
-        let hidden = mounts.last().unwrap();
-        assert!(
-            matches!(hidden.what, What::Kernel("tmpfs", ..)),
-            "{hidden:?}"
-        );
-        assert_eq!(hidden.on, Path::new("/usr/lib"));
-        let hidden = machine(Path::new("/run")).unwrap();
-        assert!(
-            hidden
-                .iter()
-                .all(|mount| matches!(mount.what, What::Bind(_, Access::Read)))
-        );
-    }
 
     #[test]
     fn what_is_the_machines_is_told_from_what_is_new() {
