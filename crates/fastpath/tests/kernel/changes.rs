@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fastpath::{Hindrance, Hook};
 use testnet::wait_until;
 
-use crate::ground::{A, B, BOUND, C, Datagrams, Ground, NETWORK, Stream, port, ports};
+use crate::ground::{self, A, B, BOUND, C, Datagrams, Ground, NETWORK, Stream, port, ports};
 
 /// A proof holds for a second.
 const STALE: Duration = Duration::from_secs(4);
@@ -97,37 +96,14 @@ fn a_rule_that_goes_lets_the_flow_be_fast_again() {
     });
 }
 
-/// Datagrams with numbers and a connection, while `change` happens: nothing is lost.
 fn assert_nothing_lost(ground: &Ground, change: impl FnOnce()) {
-    let flow = Datagrams::between(A, B, 0);
-    let mut stream = Stream::between(A, B, 1);
-    let stop = AtomicBool::new(false);
-    let rounds = thread::scope(|scope| {
-        let stop = &stop;
-        let datagrams = scope.spawn(move || {
-            let mut n = 0_u64;
-            while !stop.load(Relaxed) {
-                assert!(flow.passes(&n.to_be_bytes()), "datagram {n} is lost");
-                n += 1;
-            }
-            n
-        });
-        let connection = scope.spawn(move || {
-            let mut n = 0_u64;
-            while !stop.load(Relaxed) {
-                assert!(stream.passes(), "the connection ends at {n}");
-                n += 1;
-            }
-            n
-        });
+    let flows = (Datagrams::between(A, B, 0), Stream::between(A, B, 1));
+    ground::assert_nothing_lost(flows, || {
         wait_until("both run", BOUND, || {
             ground.status(A).fast_packets > 10 || ground.fastpath.networks().unwrap().is_empty()
         });
         change();
-        stop.store(true, Relaxed);
-        [datagrams, connection].map(|flow| flow.join().unwrap())
     });
-    assert!(rounds.iter().all(|n| *n > 10), "{rounds:?}");
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Flows between two nodes, with a fast path on both, on one, and while it comes and goes.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use testnet::wait_until;
 
-use crate::ground::{BOUND, Datagrams};
+use crate::ground::{self, BOUND, Datagrams};
 use crate::nodes::{FAR, NEAR, Nodes, Side, Underlay, datagrams, stream};
 
 /// How long nothing arrives when nothing comes any more.
@@ -119,31 +118,7 @@ fn the_kernel_of_the_other_node_finds_nothing_wrong() {
 }
 
 fn assert_nothing_lost(nodes: &Nodes, change: impl FnOnce()) {
-    let (flow, mut connection) = (datagrams(0), stream(1));
-    let stop = AtomicBool::new(false);
-    let rounds = thread::scope(|scope| {
-        let stop = &stop;
-        let flow = scope.spawn(move || {
-            let mut n = 0_u64;
-            while !stop.load(Relaxed) {
-                assert!(flow.passes(&n.to_be_bytes()), "datagram {n} is lost");
-                n += 1;
-            }
-            n
-        });
-        let connection = scope.spawn(move || {
-            let mut n = 0_u64;
-            while !stop.load(Relaxed) {
-                assert!(connection.passes(), "the connection ends at {n}");
-                n += 1;
-            }
-            n
-        });
-        change();
-        stop.store(true, Relaxed);
-        [flow, connection].map(|flow| flow.join().unwrap())
-    });
-    assert!(rounds.iter().all(|n| *n > 10), "{rounds:?}");
+    ground::assert_nothing_lost((datagrams(0), stream(1)), change);
     assert!(nodes.running().passes(b"and goes on"));
 }
 

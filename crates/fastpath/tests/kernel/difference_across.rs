@@ -1,11 +1,9 @@
 //! Thousands of packets from one node to another, plain, odd and hostile: with the fast path and
 //! without, the same arrives, byte for byte.
 
-use std::thread;
-
 use testnet::{Sniffer, wait_until};
 
-use crate::difference::{Random, make_odd};
+use crate::difference::{Random, assert_same, make_odd};
 use crate::ground::{A, B, BOUND};
 use crate::nodes::{FAR, NEAR, Nodes, Underlay};
 use crate::packets::{Spec, TCP, UDP};
@@ -70,28 +68,12 @@ fn own_before(sniffer: &Sniffer, marker: &[u8]) -> Vec<Vec<u8>> {
     own.collect()
 }
 
-fn same_deliveries(underlay: Underlay) {
-    let run = |fast: bool| thread::spawn(move || deliveries(underlay, fast));
-    let (with, without) = (run(true), run(false));
-    let ((with, carried), (without, _)) = (with.join().unwrap(), without.join().unwrap());
-    assert!(carried > BATCHES * BATCH / 3, "only {carried} were carried");
-    assert!(without.len() as u64 > BATCHES * BATCH / 2);
-    let lost = without.iter().filter(|f| with.binary_search(f).is_err());
-    let made = with.iter().filter(|f| without.binary_search(f).is_err());
-    let (lost, made): (Vec<_>, Vec<_>) = (lost.collect(), made.collect());
-    assert!(
-        lost.is_empty() && made.is_empty(),
-        "lost {lost:x?}\nmade {made:x?}"
-    );
-    assert_eq!(with.len(), without.len());
-}
-
 #[test]
 fn the_same_packets_arrive_from_another_node_with_and_without() {
-    same_deliveries(Underlay::Ipv4);
+    assert_same(BATCHES * BATCH, |fast| deliveries(Underlay::Ipv4, fast));
 }
 
 #[test]
 fn the_same_packets_arrive_over_ipv6_with_and_without() {
-    same_deliveries(Underlay::Ipv6);
+    assert_same(BATCHES * BATCH, |fast| deliveries(Underlay::Ipv6, fast));
 }

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
 use fastpath::{FastPath, Port, PortStatus};
@@ -222,7 +224,7 @@ impl Stream {
     pub fn carry(&mut self, bytes: usize) {
         let sent: Vec<u8> = (0..bytes).map(|n| (n * 31 % 251) as u8).collect();
         let mut received = vec![0; bytes];
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let client = &mut self.client;
             let sent = &sent;
             scope.spawn(move || client.write_all(sent).unwrap());
@@ -230,4 +232,32 @@ impl Stream {
         });
         assert!(sent == received, "the bytes differ");
     }
+}
+
+/// Datagrams with numbers and a connection, while `change` happens: nothing is lost.
+pub fn assert_nothing_lost((flow, mut stream): (Datagrams, Stream), change: impl FnOnce()) {
+    let stop = AtomicBool::new(false);
+    let rounds = thread::scope(|scope| {
+        let stop = &stop;
+        let datagrams = scope.spawn(move || {
+            let mut n = 0_u64;
+            while !stop.load(Relaxed) {
+                assert!(flow.passes(&n.to_be_bytes()), "datagram {n} is lost");
+                n += 1;
+            }
+            n
+        });
+        let connection = scope.spawn(move || {
+            let mut n = 0_u64;
+            while !stop.load(Relaxed) {
+                assert!(stream.passes(), "the connection ends at {n}");
+                n += 1;
+            }
+            n
+        });
+        change();
+        stop.store(true, Relaxed);
+        [datagrams, connection].map(|flow| flow.join().unwrap())
+    });
+    assert!(rounds.iter().all(|n| *n > 10), "{rounds:?}");
 }
