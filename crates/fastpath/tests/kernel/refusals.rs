@@ -1,5 +1,6 @@
 //! What is never carried fast, each next to a packet that is: the kernel decides about it.
 
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use testnet::wait_until;
 
 use crate::ground::{A, B, BOUND, C, Ground};
@@ -11,8 +12,17 @@ struct Carried {
     spec: Spec,
 }
 
+/// A proof is its CPU's own: on another a packet would be slow for want of one, and not for what it
+/// is. Threads that start here stay, too.
+fn stay_on_this_cpu() {
+    let mut this = CpuSet::new();
+    this.set(sched_getcpu());
+    sched_setaffinity(None, &this).unwrap();
+}
+
 impl Carried {
     fn new(family: usize, protocol: u8) -> Self {
+        stay_on_this_cpu();
         let ground = Ground::on(false);
         let spec = Spec::new(A, B, family, protocol);
         let carried = Self { ground, spec };
