@@ -258,20 +258,41 @@ impl FastPath {
         let (Some(index), Some(bridge)) = (index, bridge) else {
             return Ok(Err(Hindrance::NoDevice));
         };
-        let found = hindrance::look(index, self.hook, Role::Port).map_err(|source| {
-            FastPathError::Look {
-                port: port.name.clone(),
-                source,
-            }
-        })?;
-        Ok(match found {
+        Ok(match self.hindrance(index, &port.name, Role::Port)? {
             Some(hindrance) => Err(hindrance),
             None => Ok((index, port.wire(bridge))),
         })
     }
 
+    /// What of a device stands in the way.
+    pub(crate) fn hindrance(
+        &self,
+        index: u32,
+        device: &IfName,
+        role: Role,
+    ) -> Result<Option<Hindrance>> {
+        hindrance::look(index, self.hook, role).map_err(|source| FastPathError::Look {
+            port: device.clone(),
+            source,
+        })
+    }
+
     fn attach(&self, entries: &Entries) -> Result<()> {
-        for side in Side::OF_PORT {
+        self.attach_sides(Side::OF_PORT, |side, attacher| {
+            entries.values().try_for_each(|(port, _)| {
+                let pin = self.place.link(port.network, &port.name, side);
+                attacher.ensure(&port.name, &pin)
+            })
+        })
+    }
+
+    /// Has each side's program put where `attach` puts it.
+    pub(crate) fn attach_sides(
+        &self,
+        sides: [Side; 2],
+        attach: impl Fn(Side, &mut Attacher<'_>) -> Result<()>,
+    ) -> Result<()> {
+        for side in sides {
             let (mut program, id) = programs::program(&self.place, side)?;
             let mut attacher = Attacher {
                 program: &mut program,
@@ -279,10 +300,7 @@ impl FastPath {
                 side,
                 hook: self.hook,
             };
-            for (port, _) in entries.values() {
-                let pin = self.place.link(port.network, &port.name, side);
-                attacher.ensure(&port.name, &pin)?;
-            }
+            attach(side, &mut attacher)?;
         }
         Ok(())
     }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use fastpath_wire::{MAP_OVERLAYS, MAP_UPLINKS};
 use model::{IfName, Mtu, NetworkId, Vni};
 
-use crate::attach::{Attacher, Side, detach};
+use crate::attach::{Side, detach};
 use crate::entries::{count_from_zero, enter, forget_counters};
-use crate::error::{FastPathError, Result};
-use crate::hindrance::{self, Hindrance, Role};
+use crate::error::Result;
+use crate::hindrance::{Hindrance, Role};
 use crate::node::{Ensured, FastPath};
-use crate::programs::{self, Opened};
+use crate::programs::Opened;
 
 /// What the fast path needs to know of a network over several nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,29 +98,17 @@ impl FastPath {
         let Some(index) = self.index(name)? else {
             return Ok(Err(Hindrance::NoDevice));
         };
-        let found = hindrance::look(index, self.hook, Role::Uplink);
-        let found = found.map_err(|source| FastPathError::Look {
-            port: name.clone(),
-            source,
-        })?;
+        let found = self.hindrance(index, name, Role::Uplink)?;
         Ok(found.map_or(Ok(index), Err))
     }
 
     /// Puts the programs on these devices, and takes them off all others.
     pub(crate) fn attach_uplinks(&self, crossing: &Crossing) -> Result<()> {
         let names = crossing.uplink_names();
-        for side in Side::OF_UPLINK {
-            let (mut program, id) = programs::program(&self.place, side)?;
-            let mut attacher = Attacher {
-                program: &mut program,
-                id,
-                side,
-                hook: self.hook,
-            };
-            for name in &names {
-                attacher.ensure(name, &self.place.uplink(name, side))?;
-            }
-        }
+        self.attach_sides(Side::OF_UPLINK, |side, attacher| {
+            let mut names = names.iter();
+            names.try_for_each(|name| attacher.ensure(name, &self.place.uplink(name, side)))
+        })?;
         self.detach_uplinks_but(&names)
     }
 

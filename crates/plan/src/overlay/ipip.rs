@@ -94,6 +94,8 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 /// What one network adds: ways to the other nodes' parts of it.
 pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
     let mut state = KernelState::default();
+    // Over IPv4 peers share a device.
+    let mut ways = BTreeSet::new();
     for (peer, subnet) in reachable(network, overlay) {
         let Some(ends) = Ends::of(overlay, peer) else {
             continue;
@@ -102,16 +104,19 @@ pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
         let via = ends.gateway(subnet.family());
         let (key, route) = route(network, subnet, via, &device);
         state.routes.insert(key, route);
-        let mut elements = across::routed(network, overlay, (subnet.family(), &device));
-        elements.extend([
+        let elements = [
             remote_element(subnet, &device, &network.bridge),
             vtep_element(ends.remote()),
-        ]);
-        let elements = elements.into_iter();
+        ];
         state
             .elements
             .extend(elements.map(|element| (element, Vec::new())));
+        ways.insert((subnet.family(), device));
     }
+    let ways = ways.iter();
+    let across =
+        ways.flat_map(|(family, device)| across::routed(network, overlay, (*family, device)));
+    state.elements.extend(across.map(|key| (key, Vec::new())));
     state
 }
 
