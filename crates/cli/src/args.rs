@@ -14,6 +14,7 @@ use crate::cluster::args::{
 use crate::fastpath::FastPathCommand;
 use crate::fastpath::capture::CaptureArgs;
 use crate::lab::LabArgs;
+use crate::late::Late;
 use crate::sandbox::ContainerCommand;
 
 const EXIT_CODES: &str = "\
@@ -117,14 +118,14 @@ pub struct Dry {
 pub enum Command {
     /// Create, list, show and remove networks
     #[command(subcommand)]
-    Network(NetworkCommand),
+    Network(Late<NetworkCommand>),
     /// Attach a network namespace to a network
     ///
     /// The namespace gets one end of a veth pair with an address of the network, and unless the
     /// network is internal a default route. With several networks, the first one's is used.
-    Attach(Attach),
+    Attach(Late<Attach>),
     /// Detach a network namespace from one network or from all
-    Detach(Detach),
+    Detach(Late<Detach>),
     /// List endpoints
     #[command(visible_alias = "endpoints")]
     Ls,
@@ -152,36 +153,36 @@ pub enum Command {
     /// Keep this node in a cluster: join, follow its changes, heal what is flushed or deleted
     ///
     /// While the store is away the node goes on with its records, and so do all other commands.
-    Agent(Box<AgentArgs>),
+    Agent(Late<Box<AgentArgs>>),
     /// List, show and remove the nodes of the cluster
     #[command(subcommand)]
-    Node(NodeCommand),
+    Node(Late<NodeCommand>),
     /// Show this node, its cluster, its networks and what is wrong, on one page
-    Status(StatusArgs),
+    Status(Late<StatusArgs>),
     /// Show nodes, networks and endpoints as a tree, or for Graphviz
-    Topology(TopologyArgs),
+    Topology(Late<TopologyArgs>),
     /// Look after addresses
     #[command(subcommand)]
-    Ipam(IpamCommand),
+    Ipam(Late<IpamCommand>),
     /// Make container runtimes use Pontoon
     #[command(subcommand)]
-    Cni(CniCommand),
+    Cni(Late<CniCommand>),
     /// Carry traffic between endpoints faster, by BPF programs on their ports
     ///
     /// The kernel's own way carries every packet without it. A flow is carried fast for a second
     /// after the kernel has delivered a packet of it, through all rules that there are.
     #[command(subcommand, name = "fastpath")]
-    FastPath(FastPathCommand),
+    FastPath(Late<FastPathCommand>),
     /// Have an endpoint's packets go the kernel's way while this runs, so that captures see them
     ///
     /// What the fast path carries never passes the endpoint's port on the node, where tcpdump
     /// listens. Ends with Ctrl-C; two seconds after its end, however it came, packets are carried
     /// again.
-    Capture(CaptureArgs),
+    Capture(Late<CaptureArgs>),
     #[command(flatten)]
     Container(ContainerCommand),
     /// Make nodes of namespaces on this machine, to learn and to try
-    Lab(LabArgs),
+    Lab(Late<LabArgs>),
 }
 
 #[derive(Debug, Subcommand)]

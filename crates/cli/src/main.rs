@@ -7,6 +7,7 @@ mod exit;
 mod fastpath;
 mod install;
 mod lab;
+mod late;
 mod print;
 mod run;
 mod sandbox;

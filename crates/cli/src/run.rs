@@ -21,6 +21,7 @@ use crate::exit::FOUND;
 use crate::fastpath;
 use crate::install::{self, Installation};
 use crate::lab;
+use crate::late::Late;
 use crate::print::{self, Out};
 use crate::sandbox;
 
@@ -31,13 +32,13 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         json: cli.common.json,
     };
     match cli.command {
-        Command::Network(command) => network(&engine, command, out)?,
-        Command::Attach(args) => {
+        Command::Network(Late(command)) => network(&engine, command, out)?,
+        Command::Attach(Late(args)) => {
             let mode = mode(&args.dry);
             let change = engine.attach(&attach_request(args), mode)?;
             out.change(mode, &change, print::attached)?;
         }
-        Command::Detach(args) => {
+        Command::Detach(Late(args)) => {
             let mode = mode(&args.dry);
             let change = engine.detach(&detach_request(args), mode)?;
             out.change(mode, &change, |detached| print::detached(detached))?;
@@ -46,19 +47,19 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Stack { target } => sandbox::stack(&engine, target, out)?,
         Command::Reconcile { dry, take_over } => return reconcile(&engine, &dry, take_over, out),
         Command::Doctor => return doctor(&engine, out),
-        Command::Agent(args) => return cluster::agent(*args, settings, &cli.common),
-        Command::Node(command) => cluster::node(&engine, command, &cli.common)?,
-        Command::Status(args) => return cluster::status(&engine, args, &cli.common),
-        Command::Topology(args) => cluster::topology(&engine, args, &cli.common)?,
-        Command::Ipam(IpamCommand::Audit(args)) => return audit(&engine, &args, out),
-        Command::Cni(CniCommand::Install(args)) => install(args, out)?,
-        Command::Cni(CniCommand::Uninstall(args)) => uninstall(&args, out)?,
-        Command::Capture(args) => fastpath::capture::run(&args, &engine, out)?,
-        Command::FastPath(command) => return fastpath::run(&command, &engine, &settings, out),
+        Command::Agent(Late(args)) => return cluster::agent(*args, settings, &cli.common),
+        Command::Node(Late(command)) => cluster::node(&engine, command, &cli.common)?,
+        Command::Status(Late(args)) => return cluster::status(&engine, args, &cli.common),
+        Command::Topology(Late(args)) => cluster::topology(&engine, args, &cli.common)?,
+        Command::Ipam(Late(IpamCommand::Audit(args))) => return audit(&engine, &args, out),
+        Command::Cni(Late(CniCommand::Install(args))) => install(args, out)?,
+        Command::Cni(Late(CniCommand::Uninstall(args))) => uninstall(&args, out)?,
+        Command::Capture(Late(args)) => fastpath::capture::run(&args, &engine, out)?,
+        Command::FastPath(Late(command)) => return fastpath::run(&command, &engine, &settings, out),
         Command::Container(command) => {
             return sandbox::run(command, &engine, &cli.common, out);
         }
-        Command::Lab(args) => return lab::run(args, &cli.common, out),
+        Command::Lab(Late(args)) => return lab::run(args, &cli.common, out),
     }
     Ok(ExitCode::SUCCESS)
 }

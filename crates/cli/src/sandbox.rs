@@ -24,6 +24,7 @@ pub use stack::stack;
 
 use crate::args::Common;
 use crate::exit;
+use crate::late::Late;
 use crate::print::Out;
 
 /// As a shell counts what is not the command's own fault.
@@ -36,19 +37,19 @@ pub enum ContainerCommand {
     /// It gets process, user, IPC, network, UTS and mount namespaces of its own, a cgroup with the
     /// limits given, and an endpoint, before it starts.
     #[command(after_help = args::RUN_EXAMPLES)]
-    Run(Box<Run>),
+    Run(Late<Box<Run>>),
     /// List containers
-    Ps(Ps),
+    Ps(Late<Ps>),
     /// Run another command in a container
-    Exec(ExecArgs),
+    Exec(Late<ExecArgs>),
     /// Show what a detached container has written
-    Logs(Logs),
+    Logs(Late<Logs>),
     /// End containers: SIGTERM, and after a time SIGKILL
-    Stop(Stop),
+    Stop(Late<Stop>),
     /// Forget containers that have ended
-    Rm(Rm),
+    Rm(Late<Rm>),
     /// Show what containers use: CPU, memory, disk, network
-    Stats(Stats),
+    Stats(Late<Stats>),
     #[command(hide = true)]
     ContainerCreated(Created),
     #[command(hide = true)]
@@ -62,7 +63,7 @@ pub fn run(
     out: Out,
 ) -> Result<ExitCode> {
     match command {
-        ContainerCommand::Run(args) => {
+        ContainerCommand::Run(Late(args)) => {
             let detached = args.detach;
             let outcome = start::run(*args, engine, common, out);
             return if detached {
@@ -71,12 +72,12 @@ pub fn run(
                 Ok(own_fault(outcome, out))
             };
         }
-        ContainerCommand::Exec(args) => return Ok(own_fault(exec(&args, engine), out)),
-        ContainerCommand::Ps(args) => life::ps(&args, engine, out)?,
-        ContainerCommand::Logs(args) => life::logs(&args, engine)?,
-        ContainerCommand::Stop(args) => life::stop(&args, engine)?,
-        ContainerCommand::Rm(args) => life::rm(&args, engine)?,
-        ContainerCommand::Stats(args) => life::stats(&args, engine, out)?,
+        ContainerCommand::Exec(Late(args)) => return Ok(own_fault(exec(&args, engine), out)),
+        ContainerCommand::Ps(Late(args)) => life::ps(&args, engine, out)?,
+        ContainerCommand::Logs(Late(args)) => life::logs(&args, engine)?,
+        ContainerCommand::Stop(Late(args)) => life::stop(&args, engine)?,
+        ContainerCommand::Rm(Late(args)) => life::rm(&args, engine)?,
+        ContainerCommand::Stats(Late(args)) => life::stats(&args, engine, out)?,
         ContainerCommand::ContainerCreated(args) => heal::created(args, engine)?,
         ContainerCommand::ContainerEnded { name } => heal::ended(&name, engine)?,
     }
