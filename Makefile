@@ -10,7 +10,9 @@ test soak: export CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER := $(
 endif
 # Linked statically: one file for any distribution, and a millisecond less for each start.
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
-STATIC := RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(HOST)
+# Its relocations packed, a tenth of a millisecond less again; the C library does it since 2.36.
+RELR := $(shell getconf GNU_LIBC_VERSION | awk -F'[ .]' '$$2 > 2 || $$3 >= 36 { print "-C link-arg=-Wl,-z,pack-relative-relocs" }')
+STATIC := RUSTFLAGS='-C target-feature=+crt-static $(RELR)' $(CARGO) build --release --target $(HOST)
 # Where tests say that this kernel lacks what they need.
 SKIPS := $(abspath $(or $(CARGO_TARGET_DIR),target))/skips
 
