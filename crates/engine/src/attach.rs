@@ -2,7 +2,7 @@
 
 use kernel::ErrorKind;
 use model::{Endpoint, Mtu, NetnsId, NetnsOrigin, Network, Target};
-use netstate::{KernelState, Plan, diff};
+use netstate::{KernelState, Plan, Step, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
 
 use crate::session::{Session, endpoint_view};
@@ -127,7 +127,7 @@ impl Session<'_> {
         }
         if let Err(error) = self.apply(&plan) {
             if !ruleset_is_missing(&error) {
-                return Err(error);
+                return Err(bridge_is_full(&error, network).unwrap_or(error));
             }
             self.take_back(network, view);
             self.reconcile_rest()?;
@@ -195,11 +195,23 @@ impl Session<'_> {
     }
 }
 
+/// The error of a network whose bridge takes no further port.
+fn bridge_is_full(error: &EngineError, network: &Network) -> Option<EngineError> {
+    fails_by(error, ErrorKind::BridgeFull, |step| {
+        matches!(step, Step::AddLink(..))
+    })
+    .then(|| EngineError::BridgeFull(network.name.clone()))
+}
+
 /// Whether the firewall's tables are gone: the elements found no set to go to.
 fn ruleset_is_missing(error: &EngineError) -> bool {
+    fails_by(error, ErrorKind::Missing, Step::is_nft)
+}
+
+fn fails_by(error: &EngineError, kind: ErrorKind, of: impl Fn(&Step) -> bool) -> bool {
     let EngineError::Apply(failures) = error else {
         return false;
     };
-    let missing = |f: &crate::Failure| f.step.is_nft() && f.error.kind() == ErrorKind::Missing;
-    failures.failed.iter().any(missing)
+    let mut failed = failures.failed.iter();
+    failed.any(|failure| of(&failure.step) && failure.error.kind() == kind)
 }

@@ -113,6 +113,10 @@ pub enum EngineError {
     TwoRanges(AddressRange, AddressRange),
     #[error("every address of {0} is taken")]
     SubnetFull(Prefix),
+    #[error(
+        "network {0} is full: the kernel gives a bridge 1023 ports; create another network for more"
+    )]
+    BridgeFull(NetworkName),
     #[error("port {publish} is taken by {holder}")]
     PortTaken {
         publish: Publish,
@@ -276,7 +280,7 @@ impl EngineError {
             | Self::OtherNamespace { .. }
             | Self::OtherRecords { .. }
             | Self::TableTaken(_) => ErrorClass::Taken,
-            Self::SubnetFull(_) | Self::Pool(_) => ErrorClass::Exhausted,
+            Self::SubnetFull(_) | Self::BridgeFull(_) | Self::Pool(_) => ErrorClass::Exhausted,
             Self::NetnsNotNamed(_)
             | Self::BridgeReserved(_)
             | Self::AddressOutside { .. }
@@ -352,6 +356,7 @@ fn of_kernel(error: &KernelError) -> ErrorClass {
         ErrorKind::Permission => ErrorClass::Permission,
         ErrorKind::Missing => ErrorClass::Missing,
         ErrorKind::Exists => ErrorClass::Taken,
+        ErrorKind::BridgeFull => ErrorClass::Exhausted,
         ErrorKind::NoSpace | ErrorKind::Other => match error {
             KernelError::TargetIsNode(_) | KernelError::TargetNotNetns(_) => ErrorClass::Usage,
             _ => ErrorClass::Kernel,

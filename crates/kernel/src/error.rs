@@ -126,6 +126,9 @@ pub enum ErrorKind {
     Missing,
     /// The kernel's memory or one of its tables is full.
     NoSpace,
+    /// The bridge has as many ports as the kernel gives it (`BR_MAX_PORTS`,
+    /// net/bridge/br_private.h).
+    BridgeFull,
     Other,
 }
 
@@ -187,7 +190,8 @@ fn kind_of(errno: Errno) -> ErrorKind {
         Errno::PERM | Errno::ACCESS => ErrorKind::Permission,
         Errno::EXIST => ErrorKind::Exists,
         Errno::NODEV | Errno::NOENT | Errno::NXIO => ErrorKind::Missing,
-        Errno::NOSPC | Errno::NOMEM | Errno::NOBUFS | Errno::XFULL => ErrorKind::NoSpace,
+        Errno::NOSPC | Errno::NOMEM | Errno::NOBUFS => ErrorKind::NoSpace,
+        Errno::XFULL => ErrorKind::BridgeFull,
         _ => ErrorKind::Other,
     }
 }
