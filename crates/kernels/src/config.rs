@@ -8,6 +8,8 @@ use std::{env, fs};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::job::Files;
+
 /// Where `scripts/setup kernels` puts the kernels and virtme-ng, where not below the home's cache.
 const CACHE_VARIABLE: &str = "PONTOON_KERNELS";
 
@@ -64,6 +66,11 @@ pub struct Machine {
     /// Kernel modules that are loaded before the first test.
     #[serde(default)]
     pub modules: Vec<String>,
+    #[serde(default)]
+    pub files: Files,
+    /// What the kernels are told beyond what virtme-ng tells them.
+    #[serde(default)]
+    pub append: Vec<String>,
 }
 
 impl Machine {

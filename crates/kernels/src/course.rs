@@ -59,6 +59,7 @@ pub fn run(
             tests: left,
             patience: machine.patience,
             modules: machine.modules.clone(),
+            files: machine.files,
         })?;
         let mut watch = Watch {
             desk,

@@ -11,12 +11,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper, wait,
+};
 
-use crate::job::{Desk, Event, Job, Outcome, Test};
+use crate::files;
+use crate::job::{Desk, Event, Files, Job, Outcome, Test};
 
 /// Between two looks whether a test has ended.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often what a test has left is killed before it is taken to be immortal.
+const LEFT_OVER_ROUNDS: usize = 200;
 /// How long the host may be silent. It beats every second.
 const HOST_BOUND: Duration = Duration::from_secs(120);
 /// How testnet learns by how much waits are to be longer.
@@ -35,6 +40,12 @@ pub fn work(dir: &Path) -> Result<()> {
     for module in &job.modules {
         load(module)?;
     }
+    match job.files {
+        Files::KeptInMemory => files::keep_in_memory(&job.tests)?,
+        Files::AsTheyAre => {}
+    }
+    // What tests leave to process 1 comes here: virtme-ng's does not wait for what is not its own.
+    set_child_subreaper(Some(getpid())).context("take in what tests leave")?;
     let mut host = Host::new();
     for (number, test) in &job.tests {
         desk.tell(&Event::Started { test: *number })?;
@@ -78,11 +89,12 @@ fn run(desk: &Desk, job: &Job, (number, test): (usize, &Test), host: &mut Host) 
     };
     let deadline = Instant::now() + Duration::from_secs(test.limit_secs);
     let status = loop {
-        if let Some(status) = child.try_wait().context("wait for a test")? {
+        if let Some(status) = ended(&child)? {
             break status;
         }
         if Instant::now() > deadline {
             kill(&mut child);
+            kill_left_over()?;
             return Ok(Outcome::TimedOut);
         }
         if host.is_gone(desk) {
@@ -93,6 +105,7 @@ fn run(desk: &Desk, job: &Job, (number, test): (usize, &Test), host: &mut Host) 
     };
     // What it has left behind must not disturb the next.
     kill(&mut child);
+    kill_left_over()?;
     Ok(judge(status, reason_to_skip(&desk.skips(number))))
 }
 
@@ -116,6 +129,37 @@ fn reason_to_skip(file: &Path) -> Option<String> {
     let line = text.lines().next()?;
     let reason = line.split_once('\t').map_or(line, |(_, reason)| reason);
     Some(reason.to_owned())
+}
+
+/// How the child has ended, if it has. Whoever else has ended is let go.
+fn ended(child: &Child) -> Result<Option<ExitStatus>> {
+    let child = Pid::from_raw(child.id().cast_signed());
+    while let Some((pid, status)) = wait(WaitOptions::NOHANG).context("wait for a test")? {
+        if Some(pid) == child {
+            return Ok(Some(ExitStatus::from_raw(status.as_raw())));
+        }
+    }
+    Ok(None)
+}
+
+/// Ends processes that a test has left: each one's own are this one's as soon as it is gone.
+fn kill_left_over() -> Result<()> {
+    let list = format!("/proc/self/task/{}/children", getpid());
+    for _ in 0..LEFT_OVER_ROUNDS {
+        let left = fs::read_to_string(&list).context("list what a test has left")?;
+        let left = left.split_whitespace().filter_map(|pid| pid.parse().ok());
+        let left: Vec<Pid> = left.filter_map(Pid::from_raw).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        for pid in left {
+            // Gone already is as good as killed.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        thread::sleep(PAUSE);
+    }
+    bail!("what a test has left can't be killed")
 }
 
 fn kill(child: &mut Child) {

@@ -80,6 +80,18 @@ pub struct Job {
     pub tests: Vec<(usize, Test)>,
     pub patience: u32,
     pub modules: Vec<String>,
+    pub files: Files,
+}
+
+/// How the guest sees the files of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Files {
+    /// As virtme-ng shows them.
+    #[default]
+    AsTheyAre,
+    /// Programs are read once; see [`crate::files`].
+    KeptInMemory,
 }
 
 /// What the guest has done.
@@ -201,6 +213,7 @@ mod tests {
             tests: Vec::new(),
             patience: 3,
             modules: vec!["m".to_owned()],
+            files: Files::KeptInMemory,
         };
         desk.put_job(&job).unwrap();
         assert_eq!(desk.job().unwrap(), job);

@@ -99,6 +99,7 @@ impl Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Files;
 
     const LISTED: &str = r#"{"rust-suites": {"cli::traffic": {
         "binary-path": "/t/traffic-1", "cwd": "/w/crates/cli", "status": "listed",
@@ -118,6 +119,8 @@ mod tests {
             grace_secs: 1,
             patience: 1,
             modules: Vec::new(),
+            files: Files::AsTheyAre,
+            append: Vec::new(),
         };
         let listed: Listed = serde_json::from_str(LISTED).unwrap();
         let tests = listed.into_tests(&machine);

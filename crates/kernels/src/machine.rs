@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::{Config, KernelEntry, Machine};
+use crate::files;
 use crate::job::Desk;
 
 /// How QEMU runs the guest's instructions.
@@ -38,15 +39,16 @@ impl Blueprint<'_> {
         let mut command = self.command()?;
         command.arg("--verbose");
         command.arg("--rwdir").arg(desk.dir());
+        let pid_file = desk.pid_file();
         command.arg(format!(
-            "--qemu-opts=-pidfile {}",
-            desk.pid_file().display()
+            "--qemu-opts=-pidfile {} {}",
+            pid_file.display(),
+            files::qemu_options()
         ));
         command.arg("--exec").arg(script);
         command.stdin(Stdio::null());
         command.stdout(console.try_clone()?).stderr(console);
         let vng = command.spawn().context("start virtme-ng")?;
-        let pid_file = desk.pid_file();
         Ok(Running { vng, pid_file })
     }
 
@@ -67,6 +69,9 @@ impl Blueprint<'_> {
         command.args(["--user", "root", "--force-9p"]);
         command.args(["--cpus", &cpus.to_string()]);
         command.args(["--memory", &format!("{memory_mib}M")]);
+        for word in &self.config.machine.append {
+            command.arg("--append").arg(word);
+        }
         if self.engine == Engine::Emulation {
             command.arg("--disable-kvm");
         }

@@ -6,6 +6,7 @@
 
 mod config;
 mod course;
+mod files;
 mod guest;
 mod job;
 mod kept;
