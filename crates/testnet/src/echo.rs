@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::netns::Netns;
-use crate::patience::patient;
+use crate::patience::{patient, silent};
 
 /// How long a client waits for what should come.
 const ANSWER_BOUND: Duration = Duration::from_secs(2);
@@ -104,8 +104,8 @@ impl Netns {
     /// When an answer comes.
     pub fn assert_unreachable(&self, transport: Transport, server: SocketAddr) {
         let answer = self.run(|| match transport {
-            Transport::Tcp => ask_tcp(server, patient(SILENCE_BOUND)),
-            Transport::Udp => ask_udp(server, patient(SILENCE_BOUND), 1),
+            Transport::Tcp => ask_tcp(server, silent(SILENCE_BOUND)),
+            Transport::Udp => ask_udp(server, silent(SILENCE_BOUND), 1),
         });
         if let Ok(client) = answer {
             panic!(

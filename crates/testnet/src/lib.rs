@@ -27,7 +27,7 @@ pub use netns::{Netns, in_netns};
 pub use node::Node;
 pub use outside::Outside;
 pub use packet_socket::Sniffer;
-pub use patience::patient;
+pub use patience::{fewer, patient, silent, stride};
 pub use run::{COMMAND_BOUND, Output, output, output_within};
 pub use seen::{Seen, SeenIp};
 pub use skip::{has_device, skip, skip_without_device};

@@ -4,12 +4,15 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
-use testnet::{Netns, Node, Output, output};
+use testnet::{Netns, Node, Output, output, patient};
 
 const PONTOON: &str = env!("CARGO_BIN_EXE_pontoon");
 
+/// How long a process in a container is there, at most: as long as a test.
+const LIFE: Duration = Duration::from_secs(110);
 /// Removes the lab as soon as nobody holds the other end of its input: also where the test dies.
 const GUARD: &str = "trap '' INT TERM; cat; exec \"$0\" lab --name \"$1\" down";
 
@@ -130,7 +133,7 @@ impl Ground {
     pub fn container(&self, node: &str, container: &str) -> (Netns, Child) {
         let mut command = self.command(&format!("exec {node} -- ip netns exec {container} sh -c"));
         let mut child = command
-            .arg("echo; exec sleep 110")
+            .arg(format!("echo; exec sleep {}", patient(LIFE).as_secs()))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -8,7 +8,7 @@ fn runs_under(runtime: &str) {
     let ground = Ground::new();
     ground.run(
         "-d --name one --hostname inn --memory 64M --pids 50",
-        "sleep 100",
+        "sleep 3600",
     );
     let dir = ground
         .sh("ls -d /run/pontoon/containers/*/one")

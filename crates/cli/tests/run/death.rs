@@ -4,14 +4,17 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use testnet::wait_until;
+use testnet::{fewer, patient, wait_until};
 
 use crate::ground::{Ground, SOON};
+
+/// How long a container takes to start.
+const START: Duration = Duration::from_millis(72);
 
 #[test]
 fn a_container_dies_with_its_supervisor_and_is_cleaned_up() {
     let ground = Ground::new();
-    ground.run("-d --name one", "sleep 100");
+    ground.run("-d --name one", "sleep 3600");
     let (pid, supervisor) = (ground.pid("one"), ground.supervisor("one"));
     ground.sh(&format!("kill -9 {supervisor}"));
     wait_until("the command is dead", SOON, || {
@@ -26,7 +29,7 @@ fn a_container_dies_with_its_supervisor_and_is_cleaned_up() {
 #[test]
 fn a_killed_first_process_is_an_end_like_any_other() {
     let ground = Ground::new();
-    ground.run("-d --name one", "sleep 100");
+    ground.run("-d --name one", "sleep 3600");
     ground.sh(&format!("kill -9 {}", ground.pid("one")));
     ground.wait_state("one", "exited");
     assert_eq!(ground.listed("one").unwrap()["code"], 137);
@@ -37,8 +40,9 @@ fn a_killed_first_process_is_an_end_like_any_other() {
 #[test]
 fn killed_at_any_moment_of_its_start_a_container_leaves_nothing() {
     let ground = Ground::new();
-    for step in 0..12 {
-        let mut command = ground.words(&["run", "web", "--name", "one", "--", "sleep", "100"]);
+    let steps = fewer(12);
+    for step in 0..steps {
+        let mut command = ground.words(&["run", "web", "--name", "one", "--", "sleep", "3600"]);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -46,7 +50,7 @@ fn killed_at_any_moment_of_its_start_a_container_leaves_nothing() {
             .spawn()
             .unwrap();
         // Moments, not conditions: where it dies is left to chance.
-        thread::sleep(Duration::from_millis(step * 6));
+        thread::sleep(patient(START) * step / steps);
         child.kill().unwrap();
         child.wait().unwrap();
         let out = ground.try_words(&["ps"]);
@@ -62,7 +66,7 @@ fn killed_at_any_moment_of_its_start_a_container_leaves_nothing() {
 #[test]
 fn reconcile_cleans_up_too() {
     let ground = Ground::new();
-    ground.run("-d --rm --name one", "sleep 100");
+    ground.run("-d --rm --name one", "sleep 3600");
     ground.sh(&format!("kill -9 {}", ground.supervisor("one")));
     // Until the kernel has ended it, the supervisor is one.
     wait_until("reconcile finds it dead", SOON, || {
@@ -80,7 +84,7 @@ fn a_full_disk_stops_no_container_and_starts_none_by_halves() {
     ground.sh("mkdir -p /run/pontoon; mount -t tmpfs -o size=192k,mode=711 tmpfs /run/pontoon");
     ground.run(
         "-d --name one",
-        "head -c 2M /dev/zero | tr '\\0' 'x' | fold -w 99; echo done > /tmp/done; sleep 100",
+        "head -c 2M /dev/zero | tr '\\0' 'x' | fold -w 99; echo done > /tmp/done; sleep 3600",
     );
     let waited = ground.exec(
         "one",
@@ -91,7 +95,7 @@ fn a_full_disk_stops_no_container_and_starts_none_by_halves() {
         "{waited}"
     );
     assert_eq!(ground.state("one"), "running");
-    let second = ground.try_run("-d --name two", "sleep 100");
+    let second = ground.try_run("-d --name two", "sleep 3600");
     assert!(
         !second.success() && second.stderr.contains("No space"),
         "{second}"
@@ -105,7 +109,7 @@ fn a_full_disk_stops_no_container_and_starts_none_by_halves() {
 #[test]
 fn a_reboot_leaves_no_container() {
     let ground = Ground::new();
-    ground.run("-d --name one", "sleep 100");
+    ground.run("-d --name one", "sleep 3600");
     let files = ground
         .sh("ls -d /run/pontoon/containers/*/one")
         .trim()

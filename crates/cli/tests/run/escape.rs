@@ -85,7 +85,7 @@ const TRIES: &[(&str, &str)] = &[
 
 fn try_all(options: &str) {
     let ground = Ground::new();
-    ground.run(&format!("-d --name one {options}"), "sleep 100");
+    ground.run(&format!("-d --name one {options}"), "sleep 3600");
     let mut out = Vec::new();
     for (name, script) in TRIES {
         let said = ground.exec("one", &format!("exec 2>&1; {script}; true"));

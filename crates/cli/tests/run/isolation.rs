@@ -30,7 +30,7 @@ fn the_host_name_is_its_own() {
 #[test]
 fn ipc_objects_are_its_own() {
     let ground = Ground::new();
-    ground.run("-d --name one", "ipcmk -Q && touch /tmp/made && sleep 60");
+    ground.run("-d --name one", "ipcmk -Q && touch /tmp/made && sleep 3600");
     let made = ground.exec(
         "one",
         "while [ ! -e /tmp/made ]; do sleep 0.02; done; ipcs -q | grep -c 0x",
@@ -93,8 +93,8 @@ fn mounts_show_what_was_asked_for_and_no_more() {
 #[test]
 fn its_root_is_nobody_on_the_machine_and_nobody_elses() {
     let ground = Ground::new();
-    ground.run("-d --name one", "sleep 60");
-    ground.run("-d --name two", "sleep 60");
+    ground.run("-d --name one", "sleep 3600");
+    ground.run("-d --name two", "sleep 3600");
     let first = |name: &str| {
         let pid = ground.pid(name);
         let map = ground.sh(&format!("cat /proc/{pid}/uid_map"));

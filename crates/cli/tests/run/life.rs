@@ -97,8 +97,8 @@ fn a_detached_container_is_listed_publishes_logs_and_stops() {
 #[test]
 fn a_name_is_had_once() {
     let ground = Ground::new();
-    ground.run("-d --name one", "sleep 60");
-    let out = ground.try_run("-d --name one", "sleep 60");
+    ground.run("-d --name one", "sleep 3600");
+    let out = ground.try_run("-d --name one", "sleep 3600");
     assert!(
         out.code == 4 && out.stderr.contains("container one already"),
         "{out}"
@@ -111,7 +111,7 @@ fn a_name_is_had_once() {
 #[test]
 fn commands_join_a_running_container() {
     let ground = Ground::new();
-    ground.run("-d --name one --hostname inn --env A=1", "sleep 60");
+    ground.run("-d --name one --hostname inn --env A=1", "sleep 3600");
     let seen = ground.exec(
         "one",
         "hostname; echo $A; readlink /proc/1/ns/net /proc/self/ns/net; id -u",
@@ -147,7 +147,7 @@ fn commands_join_a_running_container() {
 fn signals_reach_the_command() {
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let ground = Ground::new();
-        let mut command = ground.words(&["run", "web", "--name", "one", "--", "sleep", "60"]);
+        let mut command = ground.words(&["run", "web", "--name", "one", "--", "sleep", "3600"]);
         let mut child = command.stdin(Stdio::null()).spawn().unwrap();
         wait_until("it runs", SOON, || {
             ground

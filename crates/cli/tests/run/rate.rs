@@ -135,7 +135,7 @@ fn a_flood_that_hears_of_no_loss_is_kept_to_the_rate_too() {
 #[test]
 fn the_rate_is_the_endpoints_and_outlives_what_is_lost() {
     let ground = Ground::new();
-    ground.run("-d --name one --net-rate 100mbit", "sleep 100");
+    ground.run("-d --name one --net-rate 100mbit", "sleep 3600");
     let listed: serde_json::Value = serde_json::from_str(&ground.pontoon("ls --json")).unwrap();
     assert_eq!(listed[0]["rates"]["sends"], 100_000_000);
     ground.sh("ip link del $(ls /sys/class/net | grep ^pifb)");

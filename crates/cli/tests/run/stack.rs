@@ -13,7 +13,7 @@ fn the_stack_of_a_container_is_all_that_the_kernel_gives_it() {
     let ground = Ground::new();
     ground.run(
         "-d --name one --memory 64M --cpus 0.5 --pids 20 --net-rate 10mbit --user-ns host",
-        "sleep 100",
+        "sleep 3600",
     );
     let pid = ground.pid("one");
     let seen = stack(&ground, "one");
@@ -67,7 +67,7 @@ fn a_container_that_is_over_has_no_stack() {
     assert!(!said.success() && said.stderr.contains("one"), "{said}");
     ground.refused("stack nobody", 3);
     // A named namespace goes before a container of its name.
-    ground.run("-d --name two", "sleep 100");
+    ground.run("-d --name two", "sleep 3600");
     ground.sh("ip netns add two");
     assert!(stack(&ground, "two").get("container").is_none());
 }

@@ -1,7 +1,7 @@
 //! System calls that kill, and system calls that fail, at any place of attach, detach and network
 //! create: by strace(1), which counts the calls of each thread.
 
-use testnet::{Output, output};
+use testnet::{Output, output, stride};
 
 use crate::ground::{WEB, assert_same};
 use crate::node::{PONTOON, PontoonNode};
@@ -53,13 +53,14 @@ impl Pair<'_> {
 fn kills(node: &PontoonNode, line: &'static str, back: &'static str, undo: bool) {
     let pair = Pair { node, line, back };
     let before = node.state();
+    let slow = usize::try_from(stride()).unwrap();
     for (call, stride) in [
         ("sendto", 1),
         ("pwrite64", 3),
         ("mount,umount2", 1),
         ("openat", 2),
     ] {
-        for n in (1..CALLS_MAX).step_by(stride) {
+        for n in (1..CALLS_MAX).step_by(stride * slow) {
             if undo {
                 node.pontoon(pair.line);
             }
@@ -80,6 +81,7 @@ fn kills(node: &PontoonNode, line: &'static str, back: &'static str, undo: bool)
 fn fails(node: &PontoonNode, line: &'static str, back: &'static str, faults: &[(&str, &str)]) {
     let pair = Pair { node, line, back };
     let before = node.state();
+    let slow = usize::try_from(stride()).unwrap();
     for (call, errors) in faults {
         for (e, error) in errors.split_whitespace().enumerate() {
             // Each error begins at another place. Netlink is walked whole by the first; SQLite
@@ -89,7 +91,7 @@ fn fails(node: &PontoonNode, line: &'static str, back: &'static str, faults: &[(
                 (0, _) => 1,
                 _ => 6,
             };
-            for n in (e + 1..CALLS_MAX).step_by(stride) {
+            for n in (e + 1..CALLS_MAX).step_by(stride * slow) {
                 // Nothing is interrupted for ever.
                 let once = n % 2 == 1 || error == "EINTR";
                 let when = format!("{n}{}", if once { "" } else { "+" });

@@ -1,6 +1,6 @@
 //! kill -9 at every step of every command: nothing is left over, and the command can be repeated.
 
-use testnet::Output;
+use testnet::{Output, stride};
 
 use crate::ground::{WEB, assert_same, elsewhere};
 use crate::node::PontoonNode;
@@ -53,7 +53,7 @@ fn killed_at(n: u32, case: &Case, look: impl FnOnce(&PontoonNode, String) + Send
 fn walk(case: &Case, look: impl Fn(&PontoonNode, u32, String) + Sync) {
     let mut n = 1;
     while killed_at(n, case, |node, before| look(node, n, before)) {
-        n += 1;
+        n += stride();
         assert!(n < POINTS_MAX, "{} never ends", case.command);
     }
     assert!(n > 2, "{} has {} crash points", case.command, n - 1);

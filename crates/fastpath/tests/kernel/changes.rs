@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastpath::{Hindrance, Hook};
-use testnet::wait_until;
+use testnet::{fewer, wait_until};
 
 use crate::ground::{self, A, B, BOUND, C, Datagrams, Ground, NETWORK, Stream, port, ports};
 
@@ -110,7 +110,7 @@ fn assert_nothing_lost(ground: &Ground, change: impl FnOnce()) {
 fn nothing_is_lost_when_it_goes_off_and_on_under_traffic() {
     let ground = Ground::on(false);
     assert_nothing_lost(&ground, || {
-        for _ in 0..5 {
+        for _ in 0..fewer(5) {
             ground.fastpath.turn_off(None).unwrap();
             ground.turn_on();
             let before = ground.fast(A);
@@ -123,7 +123,7 @@ fn nothing_is_lost_when_it_goes_off_and_on_under_traffic() {
 fn nothing_is_lost_when_programs_are_replaced_under_traffic() {
     let ground = Ground::on(false);
     assert_nothing_lost(&ground, || {
-        for _ in 0..5 {
+        for _ in 0..fewer(5) {
             let before = ground.fast(A);
             ground.turn_on();
             wait_until("it is still fast", BOUND, || ground.fast(A) > before + 10);
