@@ -17,11 +17,13 @@ mod table;
 
 use std::env;
 use std::io::{Write, stdout};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Parser, Subcommand};
 
 use config::{Config, KernelEntry};
@@ -69,6 +71,9 @@ struct Args {
     /// Times by which all limits are longer: for a machine that is busy with other things
     #[arg(long, default_value_t = 1, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=50))]
     slowness: u32,
+    /// How many kernels run at once, as many as there are processors without
+    #[arg(long, value_name = "MACHINES")]
+    at_once: Option<NonZeroUsize>,
     /// Let the processor run the guest (needs /dev/kvm); emulation works anywhere
     #[arg(long)]
     kvm: bool,
@@ -144,31 +149,49 @@ impl Args {
         course::run(blueprint, (&desk, kept), tests, total)
     }
 
-    /// One kernel after the other: emulation takes all that the processors have.
+    /// A machine emulates one processor, and takes one of the host's.
     fn run(
         &self,
         config: &Config,
         kernels: &[&KernelEntry],
         (tests, total): (Vec<Test>, Duration),
     ) -> Result<Table> {
+        let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let at_once = self.at_once.unwrap_or_else(processors);
+        let run = |kernel: &&KernelEntry| {
+            let verdicts = self.run_whole(&self.blueprint(config, kernel), (&tests, total))?;
+            Ok((kernel.name.clone(), verdicts))
+        };
         let mut done = Vec::new();
-        for kernel in kernels {
-            let kept = Kept::of(&desks_dir()?, &kernel.name);
-            let left = match self.resume {
-                true => kept.left_of(&tests)?,
-                false => tests.clone(),
-            };
-            let verdicts = Self::run_on(&self.blueprint(config, kernel), &kept, (&left, total))?;
-            let verdicts = match self.resume {
-                true => kept.verdicts(&tests)?,
-                false => verdicts,
-            };
-            done.push((kernel.name.clone(), verdicts));
+        for some in kernels.chunks(at_once.get()) {
+            let ended = thread::scope(|scope| {
+                let running = some.iter().map(|kernel| scope.spawn(|| run(kernel)));
+                let running: Vec<_> = running.collect();
+                let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
+                ended.collect::<Vec<_>>()
+            });
+            for result in ended {
+                done.push(result.unwrap_or_else(|_| Err(anyhow!("a kernel's thread broke down")))?);
+            }
         }
         Ok(Table {
             tests,
             kernels: done,
         })
+    }
+
+    /// What became of all tests on a kernel; of those that passed before, what is kept.
+    fn run_whole(
+        &self,
+        blueprint: &Blueprint<'_>,
+        (tests, total): (&[Test], Duration),
+    ) -> Result<Verdicts> {
+        let kept = Kept::of(&desks_dir()?, &blueprint.kernel.name);
+        if !self.resume {
+            return Self::run_on(blueprint, &kept, (tests, total));
+        }
+        Self::run_on(blueprint, &kept, (&kept.left_of(tests)?, total))?;
+        kept.verdicts(tests)
     }
 }
 

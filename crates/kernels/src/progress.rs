@@ -16,20 +16,17 @@ pub fn ended(kernel: &str, test: &Test, verdict: &Verdict, desk: &Desk, number: 
     let detail = outcome
         .detail()
         .map_or(String::new(), |d| format!(" ({d})"));
-    say(&format!(
+    let mut text = format!(
         "{kernel}  {:9} {:6.1} s  {}{detail}",
         outcome.word(),
         verdict.took.as_secs_f64(),
         test.title()
-    ));
+    );
     if outcome.is_failure() {
         let log = desk.log(number);
-        say(&format!(
-            "--- the end of {}\n{}\n---",
-            log.display(),
-            end_of(&log)
-        ));
+        text += &format!("\n--- the end of {}\n{}\n---", log.display(), end_of(&log));
     }
+    say(&text);
 }
 
 /// The end of a file that people read.
@@ -40,6 +37,7 @@ pub fn end_of(file: &Path) -> String {
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
+/// At once: another kernel may have something to say too.
 pub fn say(text: &str) {
     // Who does not listen misses nothing: the table comes at the end.
     let _ = writeln!(stderr(), "{text}");

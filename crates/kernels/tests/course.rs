@@ -176,6 +176,39 @@ fn a_set_in_portions_is_one_table_and_what_passed_is_not_run_again() {
 }
 
 #[test]
+fn orphans_are_waited_for_and_do_not_outlive_their_test() {
+    let ground = Ground::new("orphans", MACHINE);
+    let gone = |pid_file: &str| {
+        format!(
+            "for n in $(seq 40); do kill -0 $(cat {pid_file}) || exit 0; sleep 0.05; done; exit 1"
+        )
+    };
+    let ends = format!("sh -c 'sleep 0.1 & echo $! > ended'; {}", gone("ended"));
+    let output = ground.run(&[
+        ("a_orphan_ends", &ends),
+        ("b_leaves_one", "sh -c 'setsid sleep 50 & echo $! > left'"),
+        ("c_next", &gone("left")),
+    ]);
+    let words = outcomes(&output).into_iter().map(|(word, _)| word);
+    let words: Vec<String> = words.collect();
+    assert_eq!(words, ["passed"; 3], "{}", said(&output));
+}
+
+#[test]
+fn two_kernels_run_at_once() {
+    let ground = Ground::new("two", MACHINE);
+    let second = "\n[[kernel]]\nname = \"l\"\npackage = \"linux-image-l\"\n";
+    let config = CONFIG.replacen("\n[machine]", &format!("{second}[machine]"), 1);
+    fs::write(ground.dir.join(".config/kernels.toml"), config).unwrap();
+    fs::create_dir_all(ground.dir.join("cache/l/boot")).unwrap();
+    fs::write(ground.dir.join("cache/l/boot/vmlinuz-l"), "").unwrap();
+    let meets = "echo here >> both
+        for n in $(seq 40); do [ $(wc -l < both) = 2 ] && exit 0; sleep 0.05; done; exit 1";
+    let output = ground.run_with(&["--at-once", "2"], &[("a_meets", meets)]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
+
+#[test]
 fn a_machine_that_does_not_boot_shows_its_console() {
     let ground = Ground::new("boot", "#!/bin/sh\necho Kernel panic\nexit 1\n");
     let output = ground.run(&[("a_good", "true")]);
