@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use node::PontoonNode;
 use serde_json::Value;
-use testnet::{Netns, wait_until};
+use testnet::{Netns, patient, wait_until};
 
 const ROUNDS: usize = 100;
 const BOUND: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ fn exchange(addresses: [&str; 2]) {
         let at = SocketAddr::new(address.parse().unwrap(), 0);
         let socket = Netns::named(name).run(|| UdpSocket::bind(at)).unwrap();
         socket
-            .set_read_timeout(Some(Duration::from_secs(2)))
+            .set_read_timeout(Some(patient(Duration::from_secs(2))))
             .unwrap();
         socket
     };

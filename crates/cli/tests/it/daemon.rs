@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use testnet::wait_until;
+use testnet::{patient, wait_until};
 
 use crate::cluster::{BLUE, Member};
 use crate::node::PontoonNode;
@@ -34,7 +34,7 @@ impl Daemon {
         let socket = dir.join("notify");
         let _ = fs::remove_file(&socket);
         let manager = UnixDatagram::bind(&socket).unwrap();
-        manager.set_read_timeout(Some(BOUND)).unwrap();
+        manager.set_read_timeout(Some(patient(BOUND))).unwrap();
         let log = dir.join("agent.log");
         let mut command = node.command(line);
         command

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use testnet::{Netns, wait_until};
+use testnet::{Netns, patient, wait_until};
 
 use crate::ground::Ground;
 
@@ -85,7 +85,7 @@ impl Drop for Site {
 fn bind(netns: &Netns, address: &str) -> UdpSocket {
     let at = SocketAddr::new(address.parse().unwrap(), 0);
     let socket = netns.run(|| UdpSocket::bind(at)).unwrap();
-    socket.set_read_timeout(Some(ANSWER)).unwrap();
+    socket.set_read_timeout(Some(patient(ANSWER))).unwrap();
     socket
 }
 

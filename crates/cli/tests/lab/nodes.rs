@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use testnet::frame::udp;
-use testnet::{Netns, wait_until};
+use testnet::{Netns, silent, wait_until};
 
 use crate::ground::Ground;
 
@@ -90,7 +90,7 @@ fn vxlan_from_who_is_no_node_is_dropped_and_counted() {
     let (victim, mut held) = ground.container("n1", "a");
     let listener = victim.run(|| UdpSocket::bind("0.0.0.0:5005").unwrap());
     listener
-        .set_read_timeout(Some(Duration::from_millis(400)))
+        .set_read_timeout(Some(silent(Duration::from_millis(400))))
         .unwrap();
     // A datagram from the container on n2, as n2 would pack it.
     let mac = Netns::named(&format!("{}-n1", ground.name())).mac_of("pv-100");

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use testnet::silent;
+
 use crate::ground::Ground;
 
 const PACE: Duration = Duration::from_millis(10);
@@ -74,7 +76,7 @@ impl Pulse {
 }
 
 fn ask(socket: &UdpSocket, stop: &Receiver<()>) -> Count {
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(silent(PATIENCE))).unwrap();
     let mut count = Count::default();
     while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(PACE) {
         count.asked += 1;
@@ -89,7 +91,7 @@ fn ask(socket: &UdpSocket, stop: &Receiver<()>) -> Count {
 fn is_answered(socket: &UdpSocket, question: [u8; 4]) -> bool {
     let mut answer = [0; 4];
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < silent(PATIENCE) {
         match socket.recv(&mut answer) {
             Ok(_) if answer == question => return true,
             Ok(_) => {}

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use testnet::{patient, skip};
+
 use crate::ground::Ground;
 
 /// Whether this machine has the disk that rates are kept for.
@@ -27,7 +29,7 @@ fn beyond_its_memory_a_command_is_killed_and_that_is_said() {
         "/dev/zero",
     ]);
     assert_eq!(out.code, 137, "{out}");
-    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert!(begun.elapsed() < patient(Duration::from_secs(60)));
     assert_eq!(ground.state("fat"), "out-of-memory");
     assert!(ground.pontoon("ps --all").contains("out of memory (137)"));
     // What fits is not killed.
@@ -69,11 +71,13 @@ fn seconds(text: &str) -> f64 {
 #[test]
 fn commands_run_on_the_cpus_they_are_given() {
     let ground = Ground::new();
+    let online = ground.sh("cat /sys/devices/system/cpu/online");
+    let last = online.trim().rsplit([',', '-']).next().unwrap();
     let seen = ground.run(
-        "--rm --cpuset 1",
+        &format!("--rm --cpuset {last}"),
         "grep Cpus_allowed_list /proc/self/status",
     );
-    assert_eq!(seen.split_whitespace().last(), Some("1"), "{seen}");
+    assert_eq!(seen.split_whitespace().last(), Some(last), "{seen}");
     let refused = ground.try_run("--rm --cpuset 4000", "true");
     assert!(
         refused.code == 125 && refused.stderr.contains("--cpuset"),
@@ -101,10 +105,9 @@ fn there_are_no_more_processes_than_allowed() {
 fn reads_and_writes_are_as_fast_as_allowed() {
     let ground = Ground::new();
     let disk = ground.disk().to_owned();
-    assert!(
-        disk_of(&ground, &disk),
-        "/var/tmp is on no disk: this test needs it to be"
-    );
+    if !disk_of(&ground, &disk) {
+        return skip("/var/tmp is on no disk");
+    }
     ground.sh(&format!(
         "dd if=/dev/zero of={disk}/file bs=64k count=48 oflag=direct; chmod 666 {disk}/file"
     ));

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use testnet::wait_until;
+use testnet::{patient, stride, wait_until};
 
 use crate::ground::{Ground, SOON};
 
@@ -35,8 +35,8 @@ fn connection(ground: &Ground, rate: &str, script: &str) -> TcpStream {
     let begun = ground.try_words(&words);
     assert!(begun.success(), "{begun}");
     let (stream, _) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.set_write_timeout(Some(SOON)).unwrap();
+    stream.set_read_timeout(Some(patient(SOON))).unwrap();
+    stream.set_write_timeout(Some(patient(SOON))).unwrap();
     stream
 }
 
@@ -94,7 +94,12 @@ fn received(ground: &Ground, mut stream: TcpStream) -> f64 {
 #[test]
 fn it_sends_and_receives_as_fast_as_allowed() {
     let ground = Ground::new();
-    for (rate, bits) in [("10mbit", 10.0), ("200mbit", 200.0)] {
+    // An emulated machine is no faster than its second.
+    let rates = match stride() {
+        1 => [("10mbit", 10.0), ("200mbit", 200.0)],
+        _ => [("10mbit", 10.0), ("20mbit", 20.0)],
+    };
+    for (rate, bits) in rates {
         let mut buffer = vec![0; 64 << 10];
         let mut stream = connection(&ground, rate, "cat /dev/zero >&3");
         let sent = speed(|| stream.read(&mut buffer).unwrap());

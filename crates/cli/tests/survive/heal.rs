@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use testnet::{Netns, wait_until};
+use testnet::{Netns, patient, wait_until};
 
 use crate::ground::{WEB, assert_same, elsewhere};
 use crate::node::PontoonNode;
@@ -349,7 +349,7 @@ impl Talk {
     /// Connects from `from` to a port published on the node.
     fn begin(from: &Netns, to: SocketAddr) -> Self {
         let listener = Netns::named("a").run(|| TcpListener::bind("[::]:80").unwrap());
-        let bound = Duration::from_secs(5);
+        let bound = patient(Duration::from_secs(5));
         let client = from.run(|| TcpStream::connect_timeout(&to, bound).unwrap());
         let (server, _) = listener.accept().unwrap();
         for end in [&client, &server] {

@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
-use testnet::{Netns, Outside, Server, Transport};
+use testnet::{Netns, Outside, Server, Transport, silent};
 
 use crate::node::PontoonNode;
 
@@ -169,7 +169,7 @@ impl UdpFlow {
         let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = from.run(|| UdpSocket::bind(any)).unwrap();
         socket.connect(to).unwrap();
-        socket.set_read_timeout(Some(FLOW_BOUND)).unwrap();
+        socket.set_read_timeout(Some(silent(FLOW_BOUND))).unwrap();
         Self(socket)
     }
 
@@ -189,11 +189,11 @@ impl TcpFlow {
     /// `at` is where it comes out, `to` where the client connects to.
     pub fn open(from: &Netns, to: SocketAddr, inside: &Netns, at: SocketAddr) -> Self {
         let listener = inside.run(|| TcpListener::bind(at)).unwrap();
-        let client = from.run(|| TcpStream::connect_timeout(&to, FLOW_BOUND));
+        let client = from.run(|| TcpStream::connect_timeout(&to, silent(FLOW_BOUND)));
         let client = client.unwrap_or_else(|error| panic!("{to}: {error}"));
         let (server, _) = listener.accept().unwrap();
         for end in [&client, &server] {
-            end.set_read_timeout(Some(FLOW_BOUND)).unwrap();
+            end.set_read_timeout(Some(silent(FLOW_BOUND))).unwrap();
         }
         Self { client, server }
     }

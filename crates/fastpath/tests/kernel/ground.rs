@@ -9,7 +9,7 @@ use std::time::Duration;
 use fastpath::{FastPath, Port, PortStatus};
 use model::{Mtu, NetworkId, NodeId};
 use testnet::frame::Mac;
-use testnet::{Netns, Node};
+use testnet::{Netns, Node, patient};
 
 pub const NETWORK: NetworkId = NetworkId(7);
 /// How long an answer may take.
@@ -167,7 +167,7 @@ impl Datagrams {
         let bind = |at: Endpoint| {
             let socket = at.netns().run(|| UdpSocket::bind((at.both()[family], 0)));
             let socket = socket.unwrap();
-            socket.set_read_timeout(Some(BOUND)).unwrap();
+            socket.set_read_timeout(Some(patient(BOUND))).unwrap();
             socket
         };
         let (client, server) = (bind(from), bind(to));
@@ -200,11 +200,13 @@ impl Stream {
         let address = SocketAddr::new(to.both()[family], 0);
         let listener = to.netns().run(|| TcpListener::bind(address)).unwrap();
         let at = listener.local_addr().unwrap();
-        let client = from.netns().run(|| TcpStream::connect_timeout(&at, BOUND));
+        let client = from
+            .netns()
+            .run(|| TcpStream::connect_timeout(&at, patient(BOUND)));
         let (server, _) = listener.accept().unwrap();
         let client = client.unwrap();
         for end in [&client, &server] {
-            end.set_read_timeout(Some(BOUND)).unwrap();
+            end.set_read_timeout(Some(patient(BOUND))).unwrap();
             end.set_nodelay(true).unwrap();
         }
         Self { client, server }

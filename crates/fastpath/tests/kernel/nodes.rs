@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastpath::{FastPath, Overlay, Port, PortStatus, Uplink};
 use model::{Mtu, NetworkId, NodeId};
-use testnet::{Netns, Node, wait_until};
+use testnet::{Netns, Node, patient, wait_until};
 
 use crate::ground::{BOUND, Datagrams, Stream};
 
@@ -253,7 +253,7 @@ pub fn datagrams(family: usize) -> Datagrams {
     let bind = |side: Side| {
         let at = SocketAddr::new(side.addresses()[family], 0);
         let socket = side.container().run(|| UdpSocket::bind(at)).unwrap();
-        socket.set_read_timeout(Some(BOUND)).unwrap();
+        socket.set_read_timeout(Some(patient(BOUND))).unwrap();
         socket
     };
     let (client, server) = (bind(NEAR), bind(FAR));
@@ -269,11 +269,11 @@ pub fn stream(family: usize) -> Stream {
     let at = listener.local_addr().unwrap();
     let client = NEAR
         .container()
-        .run(|| TcpStream::connect_timeout(&at, BOUND));
+        .run(|| TcpStream::connect_timeout(&at, patient(BOUND)));
     let (server, _) = listener.accept().unwrap();
     let client = client.unwrap();
     for end in [&client, &server] {
-        end.set_read_timeout(Some(BOUND)).unwrap();
+        end.set_read_timeout(Some(patient(BOUND))).unwrap();
         end.set_nodelay(true).unwrap();
     }
     Stream { client, server }
