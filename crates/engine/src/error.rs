@@ -346,6 +346,7 @@ pub fn of_fast_path(error: &FastPathError) -> ErrorClass {
         | FastPathError::Program { .. }
         | FastPathError::Pin { .. }
         | FastPathError::Map { .. }
+        | FastPathError::NoCounters
         | FastPathError::Attach { .. }
         | FastPathError::Look { .. } => ErrorClass::Kernel,
     }

@@ -3,13 +3,16 @@
 
 use aya_ebpf::bindings::{BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6};
 use fastpath_wire::{
-    Arrival, ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, Kind, Outer, Port, Settings,
-    Sized, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow, parse_outer,
+    Arrival, ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, IpFirst, Kind, Outer, Port,
+    Settings, Sized, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow,
+    parse_outer,
 };
 
 use crate::carry::{flow_of, give_to};
 use crate::context::Packet;
-use crate::maps::{arrivals, count_arrived, count_fast, count_slow, now, overlay, port, proofs};
+use crate::maps::{
+    arrivals, count_arrived, count_fast, count_slow, now, overlay, port, proofs, uplink,
+};
 use crate::tickets;
 use crate::{ON, Seen};
 
@@ -20,11 +23,11 @@ pub fn from_nodes(packet: &Packet<'_>, settings: &Settings) -> i32 {
     }
     packet.gather_outer();
     match parse_outer(packet) {
-        Some((underlay, outer)) if overlay(outer.vni()).is_some() => match underlay {
+        Some((underlay, outer)) => match underlay {
             Underlay::Ipv4 => unwrap::<VXLAN4_BYTES>(packet, settings, &outer),
             Underlay::Ipv6 => unwrap::<VXLAN6_BYTES>(packet, settings, &outer),
         },
-        _ => ON,
+        None => ON,
     }
 }
 
@@ -33,7 +36,7 @@ fn unwrap<const AROUND: usize>(packet: &Packet<'_>, settings: &Settings, outer: 
     let ifindex = packet.ifindex();
     packet.gather_inner(AROUND);
     let inner = Inside::<_, AROUND>(packet);
-    let why = match parse_flow(&inner) {
+    let (why, key) = match parse_flow(&inner) {
         Ok(flow) => {
             let key = flow.key(ifindex);
             if is_own_copy(packet, settings, &key) {
@@ -41,16 +44,22 @@ fn unwrap<const AROUND: usize>(packet: &Packet<'_>, settings: &Settings, outer: 
             }
             match shortcut::<AROUND>(packet, settings, &flow, &key, outer) {
                 Ok(action) => return action,
-                Err(why) => {
-                    let frame = (Kind::Packet, inner.bytes());
-                    tickets::give(packet, settings, &key, outer, frame);
-                    why
-                }
+                Err(why) => (why, Some(key)),
             }
         }
-        Err(why) => why,
+        Err(why) => (why, None),
     };
-    count_slow(ifindex, why);
+    // Whose it is has not been asked until now: what has a proof is ours.
+    if overlay(outer.vni()).is_none() {
+        return ON;
+    }
+    if let Some(key) = key {
+        let frame = (Kind::Packet, inner.bytes());
+        tickets::give(packet, settings, &key, Some(outer), frame);
+    }
+    if let Some(uplink) = uplink(ifindex) {
+        count_slow(uplink.counters, why);
+    }
     ON
 }
 
@@ -69,7 +78,8 @@ fn shortcut<const AROUND: usize>(
     key: &FlowKey,
     outer: &Outer,
 ) -> Result<i32, Slow> {
-    let found = arrivals(key, settings).and_then(|bucket| bucket.find(key));
+    let bucket = arrivals(key.bucket(settings.seed));
+    let found = bucket.and_then(|bucket| bucket.find(key));
     let way = found
         .filter(|way| way.outer.is(outer))
         .ok_or(Slow::Unproved)?;
@@ -90,14 +100,12 @@ fn shortcut<const AROUND: usize>(
     if flow.check == 0 || (size.segment != 0 && !flow.is_tcp()) {
         return Err(Slow::Checksum);
     }
-    let ip = *packet
-        .at::<IP_FIRST>(AROUND + ETHERNET_BYTES as usize)
-        .ok_or(Slow::Odd)?;
+    let ip = packet.at::<IP_FIRST>(AROUND + ETHERNET_BYTES as usize);
+    let ip = IpFirst::of(ip.ok_or(Slow::Odd)?);
     if verdict == Verdict::FastAndAsk {
         way.proof.asked_ns = now;
-        tickets::send_copy(packet, settings, key, outer, size.frame);
+        tickets::send_copy(packet, settings, key, Some(outer), size.frame);
     }
-    let ifindex = packet.ifindex();
     // What is inside may be of the other family.
     let flags = match (AROUND, flow.is_ipv4()) {
         (VXLAN4_BYTES, false) => BPF_F_ADJ_ROOM_DECAP_L3_IPV6 as u64,
@@ -107,11 +115,10 @@ fn shortcut<const AROUND: usize>(
     if !packet.adjust_room(-(AROUND as i32), flags) {
         return Err(Slow::Odd);
     }
-    packet.write_first(&way.front(&ip));
-    count_fast(ifindex, size.frame);
-    let target = way.proof.target;
-    count_arrived(target, size.frame);
-    Ok(give_to(packet, target))
+    packet.write_first(way.front(ip));
+    count_fast(way.proof.counters, size.frame);
+    count_arrived(way.arrived, size.frame);
+    Ok(give_to(packet, way.proof.target))
 }
 
 /// Writes down that the kernel delivers this flow.
@@ -163,11 +170,12 @@ fn within_node(
         return Some(());
     }
     let key = flow.key(packet.came_in_by());
-    let proof = proofs(&key, settings)?.place(&key);
+    let proof = proofs(key.bucket(settings.seed))?.place(&key);
     proof.key = key;
     proof.proved_ns = now;
     proof.generation = settings.generation;
     proof.target = packet.ifindex();
+    proof.counters = sender.counters;
     proof.frame_max = receiver.mtu + ETHERNET_BYTES;
     Some(())
 }
@@ -191,10 +199,14 @@ fn from_node(
         return Some(());
     }
     let key = ticket.key;
-    let way: &mut Arrival = arrivals(&key, settings)?.place(&key);
+    let uplink = uplink(key.ifindex())?;
+    let ethernet = packet.first()?;
+    let way: &mut Arrival = arrivals(key.bucket(settings.seed))?.place(&key);
     way.proof.key = key;
     way.outer = ticket.outer;
-    way.ethernet = *packet.first()?;
+    way.learn(ethernet);
+    way.arrived = receiver.counters;
+    way.proof.counters = uplink.counters;
     way.hops_taken = hops_taken;
     way.proof.generation = settings.generation;
     way.proof.target = packet.ifindex();

@@ -1,12 +1,12 @@
 //! From a container: straight to another of the node, out to another node, or the kernel's way.
 
 use aya_ebpf::helpers::{bpf_redirect_peer, bpf_skb_change_type};
-use fastpath_wire::{Flow, FlowKey, Kind, Outer, Settings, Sized, Slow, Verdict, parse_flow};
+use fastpath_wire::{Flow, FlowKey, Kind, Settings, Sized, Slow, Verdict, parse_flow};
 
 use crate::ON;
 use crate::context::{PACKET_HOST, Packet};
 use crate::leave;
-use crate::maps::{count_fast, count_slow, now, proofs};
+use crate::maps::{count_fast, count_slow, now, port, proofs};
 use crate::tickets;
 
 #[inline(always)]
@@ -22,14 +22,16 @@ pub fn from_port(packet: &Packet<'_>, settings: &Settings) -> i32 {
                 Ok(action) => return action,
                 Err(why) => {
                     let frame = (Kind::Packet, packet.frame_bytes());
-                    tickets::give(packet, settings, &key, &Outer::NOTHING, frame);
+                    tickets::give(packet, settings, &key, None, frame);
                     why
                 }
             }
         }
         Err(why) => why,
     };
-    count_slow(packet.ifindex(), why);
+    if let Some(port) = port(packet.ifindex()) {
+        count_slow(port.counters, why);
+    }
     ON
 }
 
@@ -40,22 +42,23 @@ fn shortcut(
     flow: &Flow,
     key: &FlowKey,
 ) -> Result<i32, Slow> {
-    let Some(proof) = proofs(key, settings).and_then(|bucket| bucket.find(key)) else {
-        return leave::to_node(packet, settings, flow, key);
+    let number = key.bucket(settings.seed);
+    let Some(proof) = proofs(number).and_then(|bucket| bucket.find(key)) else {
+        return leave::to_node(packet, settings, flow, (key, number));
     };
     let (now, target) = (now(), proof.target);
     let size = size_of(packet, flow);
     match proof.verdict(now, settings, size) {
         // What was on this node may be on another by now.
-        Verdict::Unproved => return leave::to_node(packet, settings, flow, key),
+        Verdict::Unproved => return leave::to_node(packet, settings, flow, (key, number)),
         Verdict::TooBig => return Err(Slow::TooBig),
         Verdict::Fast => {}
         Verdict::FastAndAsk => {
             proof.asked_ns = now;
-            tickets::send_copy(packet, settings, key, &Outer::NOTHING, size.frame);
+            tickets::send_copy(packet, settings, key, None, size.frame);
         }
     }
-    count_fast(packet.ifindex(), size.frame);
+    count_fast(proof.counters, size.frame);
     Ok(give_to(packet, target))
 }
 

@@ -5,11 +5,10 @@ use aya_ebpf::bindings::{
     BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
     BPF_F_ADJ_ROOM_ENCAP_L4_UDP,
 };
-use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_redirect};
+use aya_ebpf::helpers::bpf_redirect;
 use fastpath_wire::{
-    ARRIVAL_FRONT, ETHERNET_BYTES, FRONT_MAX, Flow, FlowKey, Frame, IP_FIRST, Inside, Leaving,
-    Load, Outer, Settings, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow,
-    parse_outer,
+    ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, IpFirst, Leaving, Load, Outer,
+    Settings, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow, parse_outer,
 };
 
 use crate::Seen;
@@ -34,9 +33,9 @@ pub fn to_node(
     packet: &Packet<'_>,
     settings: &Settings,
     flow: &Flow,
-    key: &FlowKey,
+    (key, number): (&FlowKey, u32),
 ) -> Result<i32, Slow> {
-    let found = leaving(key, settings).and_then(|bucket| bucket.find(key));
+    let found = leaving(number).and_then(|bucket| bucket.find(key));
     let way = found.ok_or(Slow::Unproved)?;
     let (now, size) = (now(), size_of(packet, flow));
     let verdict = way.proof.verdict(now, settings, size);
@@ -46,24 +45,21 @@ pub fn to_node(
         Verdict::Fast | Verdict::FastAndAsk if size.frame > OUTER_MAX => return Err(Slow::TooBig),
         Verdict::Fast | Verdict::FastAndAsk => {}
     }
-    let ip = *packet.at::<IP_FIRST>(INNER).ok_or(Slow::Odd)?;
+    let ip = packet.at::<IP_FIRST>(INNER).ok_or(Slow::Odd)?;
     let load = Load {
-        ip: &ip,
+        ip: IpFirst::of(ip),
         frame: size.frame,
         transport: size.frame - ETHERNET_BYTES - flow.ip_bytes(),
         segment: size.segment,
         check: flow.check,
-        // SAFETY: no argument; the helper can't fail.
-        id: unsafe { bpf_get_prandom_u32() } as u16,
     };
     if load.check == 0 || !way.completes(&load) {
         return Err(Slow::Checksum);
     }
     if verdict == Verdict::FastAndAsk {
         way.proof.asked_ns = now;
-        tickets::send_copy(packet, settings, key, &Outer::NOTHING, size.frame);
+        tickets::send_copy(packet, settings, key, None, size.frame);
     }
-    let ifindex = packet.ifindex();
     packet.set_mark_and_priority(way.mark, way.priority);
     packet.set_tc_index(settings.carried());
     let action = send(packet, way, &load);
@@ -71,12 +67,12 @@ pub fn to_node(
         packet.set_tc_index(0);
         return action;
     }
-    count_fast(ifindex, size.frame);
+    count_fast(way.proof.counters, size.frame);
     action
 }
 
 #[inline(always)]
-fn send(packet: &Packet<'_>, way: &Leaving, load: &Load<'_>) -> Result<i32, Slow> {
+fn send(packet: &Packet<'_>, way: &mut Leaving, load: &Load) -> Result<i32, Slow> {
     let target = match way.underlay() {
         Underlay::Ipv4 => put_around4(packet, way, load)?,
         // Each segment needs a checksum of its own there, which the device makes.
@@ -88,34 +84,31 @@ fn send(packet: &Packet<'_>, way: &Leaving, load: &Load<'_>) -> Result<i32, Slow
 }
 
 #[inline(always)]
-fn put_around4(packet: &Packet<'_>, way: &Leaving, load: &Load<'_>) -> Result<u32, Slow> {
-    let mut front = [0; FRONT_MAX];
-    way.front4(load, &mut front);
+fn put_around4(packet: &Packet<'_>, way: &mut Leaving, load: &Load) -> Result<u32, Slow> {
+    let front = way.front4(load);
     let flags = AROUND | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 as u64;
     if !packet.adjust_room(VXLAN4_BYTES as i32, flags) {
         return Err(Slow::Odd);
     }
-    let front: Option<&[u8; VXLAN4_BYTES + ARRIVAL_FRONT]> = front.first_chunk();
-    packet.write_first(front.ok_or(Slow::Odd)?);
+    packet.write_first(front);
     Ok(way.proof.target)
 }
 
 #[inline(always)]
-fn put_around6(packet: &Packet<'_>, way: &Leaving, load: &Load<'_>) -> Result<u32, Slow> {
-    let mut front = [0; FRONT_MAX];
-    way.front6(load, &mut front);
+fn put_around6(packet: &Packet<'_>, way: &mut Leaving, load: &Load) -> Result<u32, Slow> {
+    let front = way.front6(load);
     let flags = AROUND | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 as u64;
     if !packet.adjust_room(VXLAN6_BYTES as i32, flags) {
         return Err(Slow::Odd);
     }
-    packet.write_first(&front);
+    packet.write_first(front);
     Ok(way.proof.target)
 }
 
 /// Past the bridge and the routes, into the network's VXLAN device.
 #[inline(always)]
-fn put_into_device(packet: &Packet<'_>, way: &Leaving, load: &Load<'_>) -> Result<u32, Slow> {
-    if packet.write_first(&way.inner_front6(load.ip)) {
+fn put_into_device(packet: &Packet<'_>, way: &mut Leaving, load: &Load) -> Result<u32, Slow> {
+    if packet.write_first(way.inner_front6(load.ip)) {
         Ok(way.device)
     } else {
         Err(Slow::Odd)
@@ -136,7 +129,7 @@ pub fn confirm(packet: &Packet<'_>, settings: &Settings) -> Seen {
 fn confirmed(packet: &Packet<'_>, settings: &Settings) -> Option<()> {
     let ticket = tickets::of(packet, settings)?;
     // What came from a node goes to none.
-    if !ticket.outer.is(&Outer::NOTHING) || packet.is_tagged() {
+    if !ticket.outer.is_nothing() || packet.is_tagged() {
         return None;
     }
     packet.gather_outer();
@@ -191,7 +184,7 @@ fn write_down(
     let key = ticket.key;
     let around = underlay.bytes() as u32;
     let room = uplink(packet.ifindex())?.mtu.checked_sub(around)?;
-    let way = leaving(&key, settings)?.place(&key);
+    let way = leaving(key.bucket(settings.seed))?.place(&key);
     way.proof.key = key;
     way.proof.proved_ns = 0;
     match underlay {
@@ -204,6 +197,7 @@ fn write_down(
     way.hops_taken = hops_taken;
     way.proof.generation = settings.generation;
     way.proof.target = packet.ifindex();
+    way.proof.counters = sender.counters;
     way.proof.frame_max = sender.mtu.min(room) + ETHERNET_BYTES;
     way.proof.proved_ns = now;
     Some(())

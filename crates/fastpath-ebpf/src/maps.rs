@@ -2,9 +2,9 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, PerCpuHashMap};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use fastpath_wire::{
-    Arrival, BUCKETS, Bucket, Counters, FlowKey, Leaving, NODE_BUCKETS, OVERLAYS_MAX, Overlay,
+    Arrival, BUCKETS, Bucket, COUNTERS_MAX, Counters, Leaving, NODE_BUCKETS, OVERLAYS_MAX, Overlay,
     PORTS_MAX, Port, Proof, Settings, Slow, UPLINKS_MAX, Uplink,
 };
 
@@ -23,7 +23,7 @@ static LEAVING: PerCpuArray<Bucket<Leaving>> = PerCpuArray::with_max_entries(NOD
 #[map]
 static ARRIVALS: PerCpuArray<Bucket<Arrival>> = PerCpuArray::with_max_entries(NODE_BUCKETS, 0);
 #[map]
-static COUNTERS: PerCpuHashMap<u32, Counters> = PerCpuHashMap::with_max_entries(PORTS_MAX, 0);
+static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTERS_MAX, 0);
 
 /// `None` as long as the loader has made none.
 #[inline(always)]
@@ -56,10 +56,10 @@ pub fn uplink(ifindex: u32) -> Option<&'static Uplink> {
     unsafe { UPLINKS.get(&ifindex) }
 }
 
-/// Where the proofs are that a flow within the node may have.
+/// Where the proofs are that a flow within the node may have, by the number of its bucket.
 #[inline(always)]
-pub fn proofs(key: &FlowKey, settings: &Settings) -> Option<&'static mut Bucket<Proof>> {
-    let bucket = PROOFS.get_ptr_mut(key.bucket(settings.seed))?;
+pub fn proofs(number: u32) -> Option<&'static mut Bucket<Proof>> {
+    let bucket = PROOFS.get_ptr_mut(number)?;
     // SAFETY: the value is this CPU's, which runs one program at a time here; maps outlive the
     // programs that use them.
     Some(unsafe { &mut *bucket })
@@ -67,32 +67,30 @@ pub fn proofs(key: &FlowKey, settings: &Settings) -> Option<&'static mut Bucket<
 
 /// The same for flows to other nodes.
 #[inline(always)]
-pub fn leaving(key: &FlowKey, settings: &Settings) -> Option<&'static mut Bucket<Leaving>> {
-    let number = key.bucket(settings.seed) & (NODE_BUCKETS - 1);
-    let bucket = LEAVING.get_ptr_mut(number)?;
+pub fn leaving(number: u32) -> Option<&'static mut Bucket<Leaving>> {
+    let bucket = LEAVING.get_ptr_mut(number & (NODE_BUCKETS - 1))?;
     // SAFETY: as above.
     Some(unsafe { &mut *bucket })
 }
 
 /// The same for flows from other nodes.
 #[inline(always)]
-pub fn arrivals(key: &FlowKey, settings: &Settings) -> Option<&'static mut Bucket<Arrival>> {
-    let number = key.bucket(settings.seed) & (NODE_BUCKETS - 1);
-    let bucket = ARRIVALS.get_ptr_mut(number)?;
+pub fn arrivals(number: u32) -> Option<&'static mut Bucket<Arrival>> {
+    let bucket = ARRIVALS.get_ptr_mut(number & (NODE_BUCKETS - 1))?;
     // SAFETY: as above.
     Some(unsafe { &mut *bucket })
 }
 
 #[inline(always)]
-fn counters(ifindex: u32) -> Option<&'static mut Counters> {
-    let counters = COUNTERS.get_ptr_mut(&ifindex)?;
+fn counters(place: u32) -> Option<&'static mut Counters> {
+    let counters = COUNTERS.get_ptr_mut(place)?;
     // SAFETY: as above.
     Some(unsafe { &mut *counters })
 }
 
 #[inline(always)]
-pub fn count_fast(ifindex: u32, bytes: u32) {
-    if let Some(counters) = counters(ifindex) {
+pub fn count_fast(place: u32, bytes: u32) {
+    if let Some(counters) = counters(place) {
         counters.fast_packets += 1;
         counters.fast_bytes += bytes as u64;
     }
@@ -100,16 +98,16 @@ pub fn count_fast(ifindex: u32, bytes: u32) {
 
 /// At the endpoint's port.
 #[inline(always)]
-pub fn count_arrived(ifindex: u32, bytes: u32) {
-    if let Some(counters) = counters(ifindex) {
+pub fn count_arrived(place: u32, bytes: u32) {
+    if let Some(counters) = counters(place) {
         counters.arrived_packets += 1;
         counters.arrived_bytes += bytes as u64;
     }
 }
 
 #[inline(always)]
-pub fn count_slow(ifindex: u32, why: Slow) {
-    if let Some(counters) = counters(ifindex) {
+pub fn count_slow(place: u32, why: Slow) {
+    if let Some(counters) = counters(place) {
         counters.slow[why as usize] += 1;
     }
 }

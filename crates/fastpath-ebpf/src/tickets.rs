@@ -24,7 +24,7 @@ pub fn give(
     packet: &Packet<'_>,
     settings: &Settings,
     key: &FlowKey,
-    outer: &Outer,
+    outer: Option<&Outer>,
     (kind, frame): (Kind, u32),
 ) {
     let Some(next) = NEXT.get_ptr_mut(0) else {
@@ -40,7 +40,10 @@ pub fn give(
     // SAFETY: as above.
     let ticket = unsafe { &mut *ticket };
     ticket.key = *key;
-    ticket.outer = *outer;
+    match outer {
+        Some(outer) => ticket.outer = *outer,
+        None => ticket.outer.0[0] = 0,
+    }
     ticket.generation = settings.generation;
     ticket.frame = frame;
     packet.set_tc_index(settings.ticket(number, kind));
@@ -62,7 +65,7 @@ pub fn send_copy(
     packet: &Packet<'_>,
     settings: &Settings,
     key: &FlowKey,
-    outer: &Outer,
+    outer: Option<&Outer>,
     frame: u32,
 ) {
     give(packet, settings, key, outer, (Kind::Copy, frame));

@@ -1,6 +1,6 @@
 //! A flow that comes from another node: what proves it, and what becomes of its packets.
 
-use crate::leaving::{IP_FIRST, with_hops_taken};
+use crate::leaving::{IP_FIRST, IpFirst, put_ip};
 use crate::{Outer, Proof, Proved};
 
 /// What is written in front of a packet that has been taken out of what was around it: an Ethernet
@@ -14,11 +14,14 @@ pub struct Arrival {
     pub proof: Proof,
     /// What was around it.
     pub outer: Outer,
-    /// The Ethernet header that it had in the end.
-    pub ethernet: [u8; 14],
+    /// Where packets are counted that reach the port from other nodes.
+    pub arrived: u32,
     /// The hops that it had taken on this node.
     pub hops_taken: u8,
     pub unused: u8,
+    /// What a packet has in front in the end: the Ethernet header that it had, and what is written
+    /// anew for each.
+    pub front: [u8; ARRIVAL_FRONT],
 }
 
 impl Proved for Arrival {
@@ -29,21 +32,20 @@ impl Proved for Arrival {
 }
 
 impl Arrival {
-    /// What the packet with this beginning of an IP header has in front in the end.
+    /// Takes over the Ethernet header.
     #[inline(always)]
-    pub fn front(&self, ip: &[u8; IP_FIRST]) -> [u8; ARRIVAL_FRONT] {
-        let mut front = [0; ARRIVAL_FRONT];
-        let ip = with_hops_taken(ip, self.hops_taken);
+    pub fn learn(&mut self, ethernet: &[u8; 14]) {
         let mut at = 0;
         while at < 14 {
-            front[at] = self.ethernet[at];
+            self.front[at] = ethernet[at];
             at += 1;
         }
-        at = 0;
-        while at < IP_FIRST {
-            front[14 + at] = ip[at];
-            at += 1;
-        }
-        front
+    }
+
+    /// What the packet with this beginning of an IP header has in front in the end.
+    #[inline(always)]
+    pub fn front(&mut self, ip: IpFirst) -> &[u8; ARRIVAL_FRONT] {
+        put_ip(&mut self.front, 14, ip, self.hops_taken);
+        &self.front
     }
 }

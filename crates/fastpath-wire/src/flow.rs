@@ -180,11 +180,10 @@ pub(crate) fn first_word(family: u64, protocol: u8, dscp: u8, hops: u8) -> u64 {
     (family | bytes) << FAMILY_SHIFT
 }
 
-/// The six bytes of a MAC with two more behind them, as they stand in memory.
+/// A word that begins with a MAC, with a port behind it, as they stand in memory.
 #[inline(always)]
-pub(crate) fn mac_word(mac: [u8; 6], port: [u8; 2]) -> u64 {
-    let [a, b, c, d, e, f] = mac;
-    u64::from_ne_bytes([a, b, c, d, e, f, port[0], port[1]])
+pub(crate) fn mac_word(mac: u64, port: [u8; 2]) -> u64 {
+    mac_bits(mac) | u64::from_ne_bytes([0, 0, 0, 0, 0, 0, port[0], port[1]])
 }
 
 #[inline(always)]

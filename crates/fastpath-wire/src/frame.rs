@@ -95,9 +95,8 @@ fn parse_ipv4(frame: &impl Frame) -> Result<Flow, Slow> {
         UDP => udp(frame.first::<42>().map(last_8), payload),
         _ => Err(Slow::Protocol),
     }?;
-    let address = |at: usize| u32::from_ne_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]) as u64;
     let first = first_word(IPV4, h[23], h[15] >> 2, h[22]);
-    let addresses = [address(26), 0, address(30), 0];
+    let addresses = [half_at::<26, _>(h) as u64, 0, half_at::<30, _>(h) as u64, 0];
     Ok(flow(
         h.first_chunk(),
         first,
@@ -123,22 +122,9 @@ fn parse_ipv6(frame: &impl Frame) -> Result<Flow, Slow> {
         44 => Err(Slow::Fragment),
         _ => Err(Slow::Protocol),
     }?;
-    let word = |at: usize| {
-        let (a, b) = (at, at + 4);
-        u64::from_ne_bytes([
-            h[a],
-            h[a + 1],
-            h[a + 2],
-            h[a + 3],
-            h[b],
-            h[b + 1],
-            h[b + 2],
-            h[b + 3],
-        ])
-    };
     let dscp = (h[14] & 0xf) << 2 | h[15] >> 6;
     let first = first_word(IPV6, h[20], dscp, h[21]);
-    let addresses = [word(22), word(30), word(38), word(46)];
+    let addresses = ipv6_addresses(h);
     Ok(flow(
         h.first_chunk(),
         first,
@@ -188,16 +174,16 @@ fn udp(header: Option<&[u8; 8]>, payload: u32) -> Result<Transport, Slow> {
 
 #[inline(always)]
 fn flow(
-    ethernet: Option<&[u8; 12]>,
+    ethernet: Option<&[u8; 14]>,
     first: u64,
     addresses: [u64; 4],
     transport: &Transport,
     ip_bytes: u32,
 ) -> Flow {
-    let e = ethernet.unwrap_or(&[0; 12]);
+    let e = ethernet.unwrap_or(&[0; 14]);
     let [a, b, c, d] = transport.ports;
-    let receiver = mac_word([e[0], e[1], e[2], e[3], e[4], e[5]], [c, d]);
-    let sender = mac_word([e[6], e[7], e[8], e[9], e[10], e[11]], [a, b]);
+    let receiver = mac_word(word_at::<0, _>(e), [c, d]);
+    let sender = mac_word(word_at::<6, _>(e), [a, b]);
     let [from_high, from_low, to_high, to_low] = addresses;
     Flow {
         words: [
@@ -211,16 +197,41 @@ fn flow(
 /// RFC 1071, over the twenty bytes of a plain IPv4 header behind an Ethernet header.
 #[inline(always)]
 pub(crate) fn is_sum_right(h: &[u8; 34]) -> bool {
-    let mut sum = 0;
-    let mut at = 14;
-    while at < 34 {
-        // The order of a word's bytes does not matter to whether the sum is right.
-        sum += u16::from_ne_bytes([h[at], h[at + 1]]) as u32;
-        at += 2;
-    }
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum == 0xffff
+    // The order of a word's bytes does not matter to whether the sum is right; nor does it how many
+    // of them are added at once.
+    let first =
+        half_at::<14, _>(h) as u64 + half_at::<18, _>(h) as u64 + half_at::<22, _>(h) as u64;
+    let sum = first + half_at::<26, _>(h) as u64 + half_at::<30, _>(h) as u64;
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (sum & 0xffff) + (sum >> 16) == 0xffff
+}
+
+/// Eight bytes as they stand in memory, read at once: put together from single ones they stay
+/// single in the program.
+#[inline(always)]
+pub(crate) fn word_at<const AT: usize, const N: usize>(bytes: &[u8; N]) -> u64 {
+    let word = bytes.split_at(AT).1.first_chunk();
+    u64::from_ne_bytes(*word.unwrap_or(&[0; 8]))
+}
+
+/// The same of four.
+#[inline(always)]
+pub(crate) fn half_at<const AT: usize, const N: usize>(bytes: &[u8; N]) -> u32 {
+    let half = bytes.split_at(AT).1.first_chunk();
+    u32::from_ne_bytes(*half.unwrap_or(&[0; 4]))
+}
+
+/// The sender's and the receiver's address behind an Ethernet header.
+#[inline(always)]
+pub(crate) fn ipv6_addresses(h: &[u8; 54]) -> [u64; 4] {
+    [
+        word_at::<22, _>(h),
+        word_at::<30, _>(h),
+        word_at::<38, _>(h),
+        word_at::<46, _>(h),
+    ]
 }
 
 #[inline(always)]

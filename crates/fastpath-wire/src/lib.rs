@@ -16,11 +16,11 @@ mod proof;
 pub use arrival::{ARRIVAL_FRONT, Arrival};
 pub use flow::{Flow, FlowKey, Slow};
 pub use frame::{ETHERNET_BYTES, Frame, Inside, parse_flow};
-pub use leaving::{FRONT_MAX, IP_FIRST, Leaving, Load};
+pub use leaving::{FRONT_MAX, FRONT4, IP_FIRST, IpFirst, Leaving, Load};
 pub use maps::{
-    BUCKETS, Bucket, Counters, Kind, MAP_ARRIVALS, MAP_COUNTERS, MAP_LEAVING, MAP_OVERLAYS,
-    MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS, NO_ADDRESS, NODE_BUCKETS,
-    OVERLAYS_MAX, Overlay, PORTS_MAX, PROGRAM_FROM_NODES, PROGRAM_IN, PROGRAM_OUT,
+    BUCKETS, Bucket, COUNTERS_MAX, Counters, Kind, MAP_ARRIVALS, MAP_COUNTERS, MAP_LEAVING,
+    MAP_OVERLAYS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS, NO_ADDRESS,
+    NODE_BUCKETS, OVERLAYS_MAX, Overlay, PORTS_MAX, PROGRAM_FROM_NODES, PROGRAM_IN, PROGRAM_OUT,
     PROGRAM_TO_NODES, Port, SLOW_KINDS, Settings, TICKETS, Ticket, UPLINKS_MAX, Uplink, WAYS,
 };
 pub use outer::{Outer, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, parse_outer};

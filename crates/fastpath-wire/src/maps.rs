@@ -24,7 +24,7 @@ pub const PORTS_MAX: u32 = 16_384;
 /// Of proofs, on each CPU; a power of two. 704 KiB a CPU.
 pub const BUCKETS: u32 = 4_096;
 /// Of proofs of flows between nodes, either way, on each CPU; a power of two, no more than
-/// [`BUCKETS`]. 800 and 592 KiB a CPU.
+/// [`BUCKETS`]. 832 and 640 KiB a CPU.
 pub const NODE_BUCKETS: u32 = 2_048;
 /// Flows that a bucket has room for.
 pub const WAYS: usize = 2;
@@ -33,6 +33,8 @@ pub const SLOW_KINDS: usize = 9;
 pub const OVERLAYS_MAX: u32 = 1_024;
 /// Devices of a node that have its underlay addresses.
 pub const UPLINKS_MAX: u32 = 64;
+/// Places for counters.
+pub const COUNTERS_MAX: u32 = PORTS_MAX + UPLINKS_MAX;
 /// Packets of one CPU that are on the kernel's way at once; a power of two, 128 at most.
 pub const TICKETS: u32 = 64;
 
@@ -133,6 +135,8 @@ pub struct Overlay {
 pub struct Uplink {
     /// In bytes, without the Ethernet header.
     pub mtu: u32,
+    /// Where its packets are counted.
+    pub counters: u32,
 }
 
 /// An endpoint's port, as the guard knows it too.
@@ -147,6 +151,9 @@ pub struct Port {
     pub aside_until_ns: u64,
     /// The endpoint's MAC and two zeros.
     pub mac: [u8; 8],
+    /// Where its packets are counted.
+    pub counters: u32,
+    pub unused: u32,
     /// An IPv4 address in the first word alone, then two IPv6 addresses, as on the wire;
     /// [`NO_ADDRESS`] where there is none.
     pub addresses: [[u64; 2]; 3],
@@ -196,10 +203,13 @@ impl Port {
     }
 }
 
-/// Packets that came in by a port, of one CPU.
+/// Packets that came in by a port, of one CPU. A proof knows their place: found by the interface
+/// index, they took longer than all else that the programs look up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct Counters {
+    /// The interface index of the device that they are for; 0 where they are nobody's.
+    pub owner: u64,
     pub fast_packets: u64,
     pub fast_bytes: u64,
     /// Of the fast ones, those that came from another node, counted at the endpoint's port.

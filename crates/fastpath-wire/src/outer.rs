@@ -5,7 +5,10 @@
 //! (RFC 6040).
 
 use crate::flow::{IPV4, IPV6};
-use crate::frame::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, IPV4_PLAIN, UDP, be16, is_sum_right};
+use crate::frame::{
+    ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, IPV4_PLAIN, UDP, be16, half_at, ipv6_addresses,
+    is_sum_right,
+};
 
 /// Up to the inner Ethernet header.
 pub const VXLAN4_BYTES: usize = 50;
@@ -43,6 +46,12 @@ pub struct Outer(pub [u64; 5]);
 
 impl Outer {
     pub const NOTHING: Self = Self([0; 5]);
+
+    /// The family is in its first word.
+    #[inline(always)]
+    pub fn is_nothing(&self) -> bool {
+        self.0[0] == 0
+    }
 
     #[inline(always)]
     pub fn is(&self, other: &Self) -> bool {
@@ -88,8 +97,7 @@ fn parse_ipv4(frame: &impl Frame) -> Option<Outer> {
         return None;
     }
     let (port, vni) = udp(frame.at::<16>(34)?, be16(h[16], h[17]) - 20)?;
-    let address = |at: usize| u32::from_ne_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]) as u64;
-    let addresses = [address(26), 0, address(30), 0];
+    let addresses = [half_at::<26, _>(h) as u64, 0, half_at::<30, _>(h) as u64, 0];
     Some(Outer::new(vni, IPV4, (h[15] >> 2, h[22]), port, addresses))
 }
 
@@ -110,12 +118,8 @@ fn parse_ipv6(frame: &impl Frame) -> Option<Outer> {
     if udp_header[6] == 0 && udp_header[7] == 0 {
         return None;
     }
-    let word = |at: usize| {
-        let half = |at: usize| u32::from_ne_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]) as u64;
-        half(at) | half(at + 4) << 32
-    };
-    let addresses = [word(22), word(30), word(38), word(46)];
-    Some(Outer::new(vni, IPV6, (class >> 2, h[21]), port, addresses))
+    let class = (class >> 2, h[21]);
+    Some(Outer::new(vni, IPV6, class, port, ipv6_addresses(h)))
 }
 
 /// The UDP source port and the VNI.

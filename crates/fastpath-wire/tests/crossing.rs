@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use fastpath_wire::{
-    Arrival, FRONT_MAX, Flow, FlowKey, IP_FIRST, Inside, Leaving, Load, Outer, Proof, Underlay,
-    VXLAN4_BYTES, VXLAN6_BYTES, parse_flow, parse_outer,
+    ARRIVAL_FRONT, Arrival, FRONT_MAX, Flow, FlowKey, IP_FIRST, Inside, IpFirst, Leaving, Load,
+    Outer, Proof, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, parse_flow, parse_outer,
 };
 use proptest::prelude::*;
 
@@ -128,7 +128,7 @@ fn nothing() -> Leaving {
             generation: 0,
             target: 0,
             frame_max: 0,
-            unused: 0,
+            counters: 0,
         },
         mark: 0,
         priority: 0,
@@ -139,8 +139,8 @@ fn nothing() -> Leaving {
         udp_check: 0,
         hops_taken: 1,
         is_ipv6: 0,
-        unused: [0; 2],
-        pattern: [0; 88],
+        id: 0,
+        front: [0; FRONT_MAX],
     }
 }
 
@@ -162,15 +162,23 @@ fn inner_flow(underlay: Underlay, frame: &[u8]) -> Flow {
     flow.unwrap()
 }
 
-fn load<'p>(frame: &[u8], ip: &'p [u8; IP_FIRST], segment: u32) -> Load<'p> {
+fn load(frame: &[u8], segment: u32) -> Load {
     let flow = parse_flow(&frame).unwrap();
     Load {
-        ip,
+        ip: IpFirst::of(frame[14..].first_chunk().unwrap()),
         frame: frame.len() as u32,
         transport: frame.len() as u32 - 14 - flow.ip_bytes(),
         segment,
         check: flow.check,
-        id: 0x4321,
+    }
+}
+
+/// What goes in front of a packet.
+fn put_around(way: &mut Leaving, underlay: Underlay, frame: &[u8], segment: u32) -> Vec<u8> {
+    let load = load(frame, segment);
+    match underlay {
+        Underlay::Ipv4 => way.front4(&load).to_vec(),
+        Underlay::Ipv6 => way.front6(&load).to_vec(),
     }
 }
 
@@ -193,27 +201,27 @@ proptest! {
         is_ipv4: bool,
         dscp in 0_u8..64,
         ecn in 0_u8..4,
+        other_ecn in 0_u8..4,
         hops in 2_u8..=255,
         data in proptest::collection::vec(any::<u8>(), 0..300),
         sample_data in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
         let sample = Inner::new(is_ipv4, dscp << 2);
         let sample = sample.around(underlay, &sample.frame(&AFTER, hops - 1, &sample_data, false));
-        let way = learnt(underlay, &sample);
+        let mut way = learnt(underlay, &sample);
+        let before = Inner::new(is_ipv4, dscp << 2 | other_ecn);
         let inner = Inner::new(is_ipv4, dscp << 2 | ecn);
         let frame = inner.frame(&BEFORE, hops, &data, true);
-        let first: [u8; IP_FIRST] = *frame[14..].first_chunk().unwrap();
-        let load = load(&frame, &first, 0);
-        prop_assert!(way.completes(&load));
-        let mut front = [0; FRONT_MAX];
-        match underlay {
-            Underlay::Ipv4 => way.front4(&load, &mut front),
-            Underlay::Ipv6 => way.front6(&load, &mut front),
-        }
+        prop_assert!(way.completes(&load(&frame, 0)));
+        // The one before it leaves nothing of its own.
+        let earlier = before.frame(&BEFORE, hops, &sample_data, true);
+        put_around(&mut way, underlay, &earlier, 0);
+        put_around(&mut way, underlay, &earlier, 5);
+        let front = put_around(&mut way, underlay, &frame, 0);
         let around = underlay.bytes();
         // The device completes the inner checksum.
         let complete = inner.frame(&BEFORE, hops, &data, false);
-        let sent = [&front[..around + 14 + IP_FIRST], &complete[14 + IP_FIRST..]].concat();
+        let sent = [&front[..], &complete[14 + IP_FIRST..]].concat();
         prop_assert_eq!(&sent[around..], &inner.frame(&AFTER, hops - 1, &data, false)[..]);
         prop_assert!(is_sum_right(&sent));
         let (read, outer) = parse_outer(&&sent[..]).unwrap();
@@ -240,14 +248,16 @@ proptest! {
         let mut ethernet = [0; 14];
         ethernet[..12].copy_from_slice(&AFTER);
         ethernet[12..].copy_from_slice(&inner.ethertype);
-        let way = Arrival {
+        let mut way = Arrival {
             proof: nothing().proof,
             outer: Outer::NOTHING,
-            ethernet,
+            arrived: 0,
             hops_taken: taken,
             unused: 0,
+            front: [0xff; ARRIVAL_FRONT],
         };
-        let front = way.front(frame[14..].first_chunk().unwrap());
+        way.learn(&ethernet);
+        let front = way.front(IpFirst::of(frame[14..].first_chunk().unwrap()));
         let delivered = [&front[..], &frame[front.len()..]].concat();
         prop_assert_eq!(delivered, inner.frame(&AFTER, hops - taken, &data, false));
     }
@@ -262,12 +272,27 @@ proptest! {
 fn segments_of_many_are_sent_without_a_checksum_around() {
     let inner = Inner::new(true, 0);
     let sample = inner.around(Underlay::Ipv4, &inner.frame(&AFTER, 63, b"sample", false));
-    let way = learnt(Underlay::Ipv4, &sample);
+    let mut way = learnt(Underlay::Ipv4, &sample);
     let frame = inner.frame(&BEFORE, 64, b"many segments", true);
-    let first = *frame[14..].first_chunk().unwrap();
-    let mut front = [0; FRONT_MAX];
-    way.front4(&load(&frame, &first, 5), &mut front);
+    let front = put_around(&mut way, Underlay::Ipv4, &frame, 5);
     assert_eq!(front[40..42], [0, 0]);
+}
+
+#[test]
+fn no_two_packets_have_one_identification() {
+    let inner = Inner::new(true, 0);
+    let sample = inner.around(Underlay::Ipv4, &inner.frame(&AFTER, 63, b"sample", false));
+    let mut way = learnt(Underlay::Ipv4, &sample);
+    let frame = inner.frame(&BEFORE, 64, b"data", true);
+    // 64 KiB in the smallest segments that are usual.
+    let segments = [0, 536, 0];
+    let ids = segments.map(|segment| {
+        let front = put_around(&mut way, Underlay::Ipv4, &frame, segment);
+        u16::from_be_bytes([front[18], front[19]])
+    });
+    let [one, many, after] = ids;
+    assert_eq!(many, one.wrapping_add(1));
+    assert!(after.wrapping_sub(many) >= 65_535 / 536, "{ids:?}");
 }
 
 #[test]
@@ -278,8 +303,7 @@ fn a_checksum_that_is_complete_is_told_from_one_that_is_open() {
         let way = learnt(Underlay::Ipv4, &sample);
         for (open, completes) in [(true, true), (false, false)] {
             let frame = inner.frame(&BEFORE, 64, b"data", open);
-            let first = *frame[14..].first_chunk().unwrap();
-            assert_eq!(way.completes(&load(&frame, &first, 0)), completes);
+            assert_eq!(way.completes(&load(&frame, 0)), completes);
         }
     }
 }

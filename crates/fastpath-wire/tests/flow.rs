@@ -105,6 +105,8 @@ fn port(mac: [u8; 6], last: u8) -> Port {
         mtu: 1500,
         aside_until_ns: 0,
         mac: [a, b, c, d, e, f, 0, 0],
+        counters: 0,
+        unused: 0,
         addresses: [[u64::from(v4), 0], [word(0), word(8)], NO_ADDRESS],
     }
 }
@@ -146,7 +148,7 @@ fn proof() -> Proof {
         generation: 3,
         target: 5,
         frame_max: 1514,
-        unused: 0,
+        counters: 0,
     }
 }
 

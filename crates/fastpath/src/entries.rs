@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aya::maps::{HashMap, MapData, MapError, PerCpuValues};
-use aya::util::nr_cpus;
-use fastpath_wire::{Counters, MAP_COUNTERS, MAP_PORTS, MAP_SETTINGS};
-
+use aya::maps::{HashMap, MapData, MapError};
+use fastpath_wire::{MAP_PORTS, MAP_SETTINGS};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::counters::{forget, take};
 use crate::error::{FastPathError, Result};
 use crate::node::Entries;
 use crate::programs::Opened;
@@ -25,7 +24,10 @@ pub(crate) fn enter_ports(opened: &mut Opened, entries: &Entries) -> Result<bool
     for (index, (_, wire)) in entries {
         let mut wire = *wire;
         let known = there.get(index);
-        wire.aside_until_ns = known.map_or(0, |Raw(known)| known.aside_until_ns);
+        if let Some(Raw(known)) = known {
+            wire.aside_until_ns = known.aside_until_ns;
+            wire.counters = known.counters;
+        }
         if known != Some(&Raw(wire)) {
             insert_port(opened, *index, wire)?;
             changed = true;
@@ -37,16 +39,20 @@ pub(crate) fn enter_ports(opened: &mut Opened, entries: &Entries) -> Result<bool
 pub(crate) fn insert_port(
     opened: &mut Opened,
     index: u32,
-    wire: fastpath_wire::Port,
+    mut wire: fastpath_wire::Port,
 ) -> Result<()> {
-    count_from_zero(opened, index)?;
+    wire.counters = match opened.ports.get(&index, 0) {
+        Ok(Raw(known)) => known.counters,
+        Err(_) => take(opened, index)?,
+    };
     let entered = opened.ports.insert(index, Raw(wire), 0);
     entered.map_err(in_map(MAP_PORTS))
 }
 
 pub(crate) fn remove_port(opened: &mut Opened, index: u32) -> Result<()> {
+    let counters = opened.ports.get(&index, 0).map(|Raw(port)| port.counters);
     absent_is_fine(opened.ports.remove(&index)).map_err(in_map(MAP_PORTS))?;
-    forget_counters(opened, index)
+    counters.map_or(Ok(()), |place| forget(opened, place))
 }
 
 /// Has a port step aside until then. False where it is not in the map.
@@ -79,40 +85,43 @@ pub(crate) fn now() -> Duration {
     Duration::new(secs, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Makes a map this one. The keys that are new, or have another value, and those that are gone.
+/// Makes a map this one. Whether anything was otherwise, and what is gone.
 pub(crate) fn enter<V>(
     map: &mut HashMap<MapData, u32, Raw<V>>,
     name: &'static str,
     wanted: &BTreeMap<u32, V>,
-) -> Result<Difference>
+) -> Result<Difference<V>>
 where
     V: Copy + PartialEq,
     Raw<V>: aya::Pod,
 {
     let there = entries_of(map, name)?;
-    let mut difference = Difference::default();
-    for key in there.keys().filter(|key| !wanted.contains_key(key)) {
+    let mut difference = Difference {
+        entered: false,
+        gone: Vec::new(),
+    };
+    for (key, Raw(value)) in there.iter().filter(|(key, _)| !wanted.contains_key(key)) {
         absent_is_fine(map.remove(key)).map_err(in_map(name))?;
-        difference.gone.push(*key);
+        difference.gone.push(*value);
     }
     for (key, value) in wanted {
         if there.get(key).is_none_or(|Raw(known)| known != value) {
             map.insert(key, Raw(*value), 0).map_err(in_map(name))?;
-            difference.entered.push(*key);
+            difference.entered = true;
         }
     }
     Ok(difference)
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Difference {
-    pub entered: Vec<u32>,
-    pub gone: Vec<u32>,
+#[derive(Debug)]
+pub(crate) struct Difference<V> {
+    entered: bool,
+    pub gone: Vec<V>,
 }
 
-impl Difference {
+impl<V> Difference<V> {
     pub fn is_empty(&self) -> bool {
-        self.entered.is_empty() && self.gone.is_empty()
+        !self.entered && self.gone.is_empty()
     }
 }
 
@@ -126,21 +135,6 @@ where
     map.iter()
         .collect::<std::result::Result<_, MapError>>()
         .map_err(in_map(name))
-}
-
-pub(crate) fn count_from_zero(opened: &mut Opened, index: u32) -> Result<()> {
-    let cpus = nr_cpus().map_err(|(_, source)| FastPathError::ReadDir {
-        path: "/sys/devices/system/cpu/possible".into(),
-        source,
-    })?;
-    let zeros = PerCpuValues::try_from(vec![Raw(Counters::default()); cpus]);
-    let zeros = zeros.map_err(|source| in_map(MAP_COUNTERS)(MapError::IoError(source)))?;
-    let counted = opened.counters.insert(index, zeros, 0);
-    counted.map_err(in_map(MAP_COUNTERS))
-}
-
-pub(crate) fn forget_counters(opened: &mut Opened, index: u32) -> Result<()> {
-    absent_is_fine(opened.counters.remove(&index)).map_err(in_map(MAP_COUNTERS))
 }
 
 fn absent_is_fine(removed: std::result::Result<(), MapError>) -> std::result::Result<(), MapError> {

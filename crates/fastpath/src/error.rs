@@ -43,6 +43,8 @@ pub enum FastPathError {
         map: &'static str,
         source: Box<MapError>,
     },
+    #[error("the map of counters is full: more ports than the fast path has room for")]
+    NoCounters,
     #[error("can't attach to {port}")]
     Attach {
         port: IfName,

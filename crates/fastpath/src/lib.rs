@@ -55,6 +55,12 @@
 //! Conntrack is not asked here either. Packets between endpoints of one network are not tracked by
 //! our rules, on one node and across; what others' rules track they see in part.
 //!
+//! # What it costs
+//! A packet that is carried costs one look into an array for its proof, one or two for counters, and
+//! none into a hash table. What goes in front of it is kept in the proof's place, changed there and
+//! copied once. Headers are read and written by words: single bytes, which the compiler does not put
+//! together by itself, took half of the programs' time.
+//!
 //! # What it changes besides speed
 //! Counters of rules, and rules that act on a packet by chance, rate or content, see one packet
 //! in half a second of an established flow; a packet that comes just before its flow is proved can
@@ -63,10 +69,12 @@
 //!
 //! # Rooms
 //! `programs` loads and pins, `place` knows where, `attach` puts programs on ports, `hindrance`
-//! says on which not, `node` puts it together, `overlay` for what crosses nodes. Packet logic is in `fastpath-wire`, the programs are
-//! in `fastpath-ebpf`. Nothing here decides which networks have a fast path.
+//! says on which not, `counters` has places for counters, `node` puts it together, `overlay` for
+//! what crosses nodes. Packet logic is in `fastpath-wire`, the programs are in `fastpath-ebpf`.
+//! Nothing here decides which networks have a fast path.
 
 mod attach;
+mod counters;
 mod entries;
 mod error;
 mod hindrance;

@@ -6,11 +6,13 @@ use fastpath_wire::{MAP_OVERLAYS, MAP_UPLINKS};
 use model::{IfName, Mtu, NetworkId, Vni};
 
 use crate::attach::{Side, detach};
-use crate::entries::{count_from_zero, enter, forget_counters};
+use crate::counters::{forget, take};
+use crate::entries::enter;
 use crate::error::Result;
 use crate::hindrance::{Hindrance, Role};
 use crate::node::{Ensured, FastPath};
 use crate::programs::Opened;
+use crate::raw::Raw;
 
 /// What the fast path needs to know of a network over several nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,15 +43,18 @@ pub(crate) struct Crossing {
 impl Crossing {
     /// Whether the maps were otherwise.
     pub fn enter(&self, opened: &mut Opened) -> Result<bool> {
-        let uplinks = self.uplinks.iter();
-        let uplinks = uplinks.map(|(index, (_, wire))| (*index, *wire)).collect();
+        let mut uplinks = BTreeMap::new();
+        for (index, (_, wire)) in &self.uplinks {
+            let counters = match opened.uplinks.get(index, 0) {
+                Ok(Raw(known)) => known.counters,
+                Err(_) => take(opened, *index)?,
+            };
+            uplinks.insert(*index, fastpath_wire::Uplink { counters, ..*wire });
+        }
         let overlays = enter(&mut opened.overlays, MAP_OVERLAYS, &self.overlays)?;
         let uplinks = enter(&mut opened.uplinks, MAP_UPLINKS, &uplinks)?;
-        for index in &uplinks.gone {
-            forget_counters(opened, *index)?;
-        }
-        for index in &uplinks.entered {
-            count_from_zero(opened, *index)?;
+        for gone in &uplinks.gone {
+            forget(opened, gone.counters)?;
         }
         Ok(!overlays.is_empty() || !uplinks.is_empty())
     }
@@ -79,7 +84,10 @@ impl FastPath {
                 match self.look_at_uplink(&uplink.name)? {
                     Ok(index) => {
                         let mtu = u32::from(uplink.mtu.bytes());
-                        let entry = (uplink.name.clone(), fastpath_wire::Uplink { mtu });
+                        let entry = (
+                            uplink.name.clone(),
+                            fastpath_wire::Uplink { mtu, counters: 0 },
+                        );
                         crossing.uplinks.insert(index, entry);
                     }
                     Err(hindrance) => {

@@ -21,7 +21,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// The port for the map, given its bridge's interface index.
+    /// The port for the map, given its bridge's interface index. It has no counters yet.
     pub(crate) fn wire(&self, bridge: u32) -> fastpath_wire::Port {
         let mut addresses = [NO_ADDRESS; 3];
         for address in &self.addresses {
@@ -39,6 +39,8 @@ impl Port {
             mtu: u32::from(self.mtu.bytes()),
             aside_until_ns: 0,
             mac: [a, b, c, d, e, f, 0, 0],
+            counters: 0,
+            unused: 0,
             addresses,
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use aya::EbpfLoader;
-use aya::maps::{Array, HashMap, Map, MapData, MapInfo, PerCpuHashMap};
+use aya::maps::{Array, HashMap, Map, MapData, MapInfo, PerCpuArray};
 use aya::programs::SchedClassifier;
 use fastpath_wire::{
     Arrival, Bucket, Counters, Leaving, MAP_ARRIVALS, MAP_COUNTERS, MAP_LEAVING, MAP_OVERLAYS,
@@ -90,7 +90,7 @@ pub(crate) struct Opened {
     /// By VNI.
     pub overlays: HashMap<MapData, u32, Raw<Overlay>>,
     pub uplinks: HashMap<MapData, u32, Raw<Uplink>>,
-    pub counters: PerCpuHashMap<MapData, u32, Raw<Counters>>,
+    pub counters: PerCpuArray<MapData, Raw<Counters>>,
 }
 
 impl Opened {

@@ -11,12 +11,12 @@ pub(crate) struct Raw<T>(pub T);
 
 // SAFETY: two words of 64 bits and two of 32, without padding; all bits mean something.
 unsafe impl Pod for Raw<Settings> {}
-// SAFETY: two words of 32 bits, one of 64, eight bytes, six words of 64 bits, without padding; all
-// bits mean something.
+// SAFETY: two words of 32 bits, one of 64, eight bytes, two words of 32 bits, six of 64, without
+// padding; all bits mean something.
 unsafe impl Pod for Raw<Port> {}
 // SAFETY: words of 64 bits.
 unsafe impl Pod for Raw<Counters> {}
 // SAFETY: two words of 32 bits.
 unsafe impl Pod for Raw<Overlay> {}
-// SAFETY: a word of 32 bits.
+// SAFETY: as above.
 unsafe impl Pod for Raw<Uplink> {}

@@ -96,14 +96,15 @@ impl FastPath {
     fn port_status(&self, opened: &Opened, port: &Port) -> Result<PortStatus> {
         let found = self.look(port)?;
         let index = found.as_ref().ok().map(|(index, _)| *index);
-        let counters = counters(opened, index)?;
+        let wire = index.and_then(|index| opened.ports.get(&index, 0).ok());
+        let counters = counters(opened, wire.map(|Raw(wire)| wire.counters))?;
         let pin = |side| self.place.link(port.network, &port.name, side);
         Ok(PortStatus {
             network: port.network,
             port: port.name.clone(),
             attached: self.is_attached(&port.name, Side::OF_PORT, pin)?,
             hindrance: found.err(),
-            aside: index.is_some_and(|index| is_aside(opened, index)),
+            aside: wire.is_some_and(|Raw(wire)| is_aside(&wire)),
             fast_packets: counters.fast_packets,
             fast_bytes: counters.fast_bytes,
             arrived_packets: counters.arrived_packets,
@@ -114,7 +115,9 @@ impl FastPath {
     }
 
     fn uplink_status(&self, opened: &Opened, device: IfName) -> Result<UplinkStatus> {
-        let counters = counters(opened, self.index(&device)?)?;
+        let index = self.index(&device)?;
+        let wire = index.and_then(|index| opened.uplinks.get(&index, 0).ok());
+        let counters = counters(opened, wire.map(|Raw(wire)| wire.counters))?;
         let pin = |side| self.place.uplink(&device, side);
         Ok(UplinkStatus {
             attached: self.is_attached(&device, Side::OF_UPLINK, pin)?,
@@ -148,9 +151,8 @@ impl FastPath {
     }
 }
 
-fn is_aside(opened: &Opened, index: u32) -> bool {
-    let port = opened.ports.get(&index, 0);
-    port.is_ok_and(|Raw(port)| u128::from(port.aside_until_ns) > now().as_nanos())
+fn is_aside(port: &fastpath_wire::Port) -> bool {
+    u128::from(port.aside_until_ns) > now().as_nanos()
 }
 
 fn slow(counters: &Counters) -> Vec<SlowCount> {
@@ -164,15 +166,12 @@ fn slow(counters: &Counters) -> Vec<SlowCount> {
 }
 
 /// The sum over all CPUs.
-fn counters(opened: &Opened, index: Option<u32>) -> Result<Counters> {
-    let Some(index) = index else {
+fn counters(opened: &Opened, place: Option<u32>) -> Result<Counters> {
+    let Some(place) = place else {
         return Ok(Counters::default());
     };
-    let each = match opened.counters.get(&index, 0) {
-        Ok(each) => each,
-        Err(aya::maps::MapError::KeyNotFound) => return Ok(Counters::default()),
-        Err(error) => return Err(in_map(MAP_COUNTERS)(error)),
-    };
+    let each = opened.counters.get(&place, 0);
+    let each = each.map_err(in_map(MAP_COUNTERS))?;
     let mut sum = Counters::default();
     for Raw(one) in each.iter() {
         sum.fast_packets += one.fast_packets;

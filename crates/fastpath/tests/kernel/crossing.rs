@@ -122,7 +122,7 @@ fn assert_nothing_lost(nodes: &Nodes, change: impl FnOnce()) {
     assert!(nodes.running().passes(b"and goes on"));
 }
 
-fn wait_for_more(nodes: &Nodes, side: Side) {
+pub fn wait_for_more(nodes: &Nodes, side: Side) {
     let before = nodes.carried(side);
     wait_until("it is fast", BOUND, || {
         let now = nodes.carried(side);

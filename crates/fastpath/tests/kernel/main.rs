@@ -13,3 +13,4 @@ mod difference;
 mod difference_across;
 mod flows;
 mod refusals;
+mod soak;

@@ -1,6 +1,8 @@
 //! Two nodes with a bridge and a VXLAN device each, as Pontoon makes them, and a container on each.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use fastpath::{FastPath, Overlay, Port, PortStatus, Uplink};
@@ -40,6 +42,41 @@ impl Underlay {
             Self::Ipv6 => 1430,
         }
     }
+
+    /// On the node of this side, on which the caller is. With this build's programs, whether others
+    /// are there or not.
+    pub fn turn_on_here(self, side: Side) {
+        let random = 0x1234_5678 + 0x100 * u64::from(side.0);
+        side.fastpath().turn_on(&[NETWORK], random).unwrap();
+        let (ports, overlays) = ([self.port(side)], [self.overlay()]);
+        let ensured = side.fastpath().ensure(&ports, &overlays).unwrap();
+        let count = (ensured.on.len(), ensured.uplinks.len());
+        assert_eq!(count, (1, 1), "{ensured:?}");
+    }
+
+    fn port(self, side: Side) -> Port {
+        Port {
+            network: NETWORK,
+            name: "pont1".parse().unwrap(),
+            bridge: "br0".parse().unwrap(),
+            mtu: self.mtu_inside().try_into().unwrap(),
+            mac: model::Mac::from_bytes(side.mac()).unwrap(),
+            addresses: side.addresses().to_vec(),
+        }
+    }
+
+    fn overlay(self) -> Overlay {
+        Overlay {
+            network: NETWORK,
+            bridge: "br0".parse().unwrap(),
+            vni: VNI.try_into().unwrap(),
+            device: format!("pv-{VNI}").parse().unwrap(),
+            uplinks: vec![Uplink {
+                name: "up0".parse().unwrap(),
+                mtu: Mtu::ETHERNET,
+            }],
+        }
+    }
 }
 
 impl Side {
@@ -72,8 +109,12 @@ impl Side {
         [2, 0, 0, 51, self.0, 1]
     }
 
+    fn id(self) -> NodeId {
+        NodeId::from_bits(0xfa50 + u64::from(self.0))
+    }
+
     fn fastpath(self) -> FastPath {
-        FastPath::of(NodeId::from_bits(0xfa50 + u64::from(self.0)))
+        FastPath::of(self.id())
     }
 }
 
@@ -163,14 +204,7 @@ impl Nodes {
     }
 
     pub fn turn_on(&self, side: Side) {
-        let (ports, overlays) = (vec![self.port(side)], vec![self.overlay()]);
-        let ensured = side.node().run(|| {
-            let random = 0x1234_5678 + 0x100 * u64::from(side.0);
-            side.fastpath().turn_on(&[NETWORK], random).unwrap();
-            side.fastpath().ensure(&ports, &overlays).unwrap()
-        });
-        let count = (ensured.on.len(), ensured.uplinks.len());
-        assert_eq!(count, (1, 1), "{ensured:?}");
+        side.node().run(|| self.underlay.turn_on_here(side));
     }
 
     pub fn turn_off(&self, side: Side) {
@@ -206,27 +240,13 @@ impl Nodes {
     }
 
     fn port(&self, side: Side) -> Port {
-        Port {
-            network: NETWORK,
-            name: "pont1".parse().unwrap(),
-            bridge: "br0".parse().unwrap(),
-            mtu: self.underlay.mtu_inside().try_into().unwrap(),
-            mac: model::Mac::from_bytes(side.mac()).unwrap(),
-            addresses: side.addresses().to_vec(),
-        }
+        self.underlay.port(side)
     }
 
-    fn overlay(&self) -> Overlay {
-        Overlay {
-            network: NETWORK,
-            bridge: "br0".parse().unwrap(),
-            vni: VNI.try_into().unwrap(),
-            device: format!("pv-{VNI}").parse().unwrap(),
-            uplinks: vec![Uplink {
-                name: "up0".parse().unwrap(),
-                mtu: Mtu::ETHERNET,
-            }],
-        }
+    /// Another number where there are other programs.
+    pub fn programs(&self, side: Side) -> u64 {
+        let pin = format!("/sys/fs/bpf/pontoon/{}/pontoon_in", side.id());
+        fs::metadata(pin).unwrap().ino()
     }
 
     pub fn status(&self, side: Side) -> PortStatus {
