@@ -184,7 +184,8 @@ fn reconcile(engine: &Engine, dry: &Dry, take_over: bool, out: Out) -> Result<Ex
 }
 
 fn doctor(engine: &Engine, out: Out) -> Result<ExitCode> {
-    let checks = engine.doctor();
+    let mut checks = engine.doctor();
+    checks.push(sandbox::doctor::check());
     out.show(&checks, |checks| print::checks(checks))?;
     let bad = checks.iter().any(|check| check.health == Health::Bad);
     Ok(if bad {

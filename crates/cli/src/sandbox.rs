@@ -2,6 +2,7 @@
 //! engine. The order of a start is theirs: attach, then run.
 
 pub mod args;
+pub mod doctor;
 pub mod error;
 mod heal;
 mod life;

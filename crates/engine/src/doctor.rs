@@ -9,6 +9,7 @@ use serde::Serialize;
 use store::Membership;
 
 use crate::backend::{try_out, underlay_family};
+use crate::rates::{try_queue, try_rates};
 use crate::{Engine, EngineError, Mode, TakeOver};
 
 /// How a check came out.
@@ -60,7 +61,7 @@ impl Check {
 impl Engine {
     /// Checks everything that Pontoon needs; a check that can't be made is itself a finding.
     pub fn doctor(&self) -> Vec<Check> {
-        let mut checks = vec![self.kernel_check(), self.backend_check()];
+        let mut checks = vec![self.kernel_check(), self.backend_check(), rate_check()];
         match Kernel::open() {
             Ok(mut kernel) => checks.extend(node_checks(&mut kernel)),
             Err(error) => checks.push(failed("node", &error)),
@@ -161,6 +162,28 @@ impl Engine {
         };
         vec![readable, agree]
     }
+}
+
+/// Tries what keeps an endpoint to a rate. Who asks for no rate needs none of it.
+fn rate_check() -> Check {
+    let name = "rates";
+    let lacking = match (try_queue(), try_rates()) {
+        (_, Ok(())) => {
+            let found = "tbf and ifb work: an endpoint can be kept to a rate, both ways";
+            return Check::good(name, found);
+        }
+        (_, Err(error)) if error.is_permission() => {
+            return Check::with(name, Health::Bad, error.to_string(), "run it as root");
+        }
+        (Err(error), _) => format!("tbf does not work: {error}"),
+        (Ok(()), Err(error)) => format!("tbf works, ifb or what leads to it does not: {error}"),
+    };
+    Check::with(
+        name,
+        Health::Warning,
+        lacking,
+        "'attach --rate' and 'run --net-rate' are refused; install the kernel's modules sch_tbf, ifb, sch_ingress, cls_matchall (or cls_u32) and act_mirred",
+    )
 }
 
 fn is_needed(membership: Option<&Membership>, backend: Backend, family: Family) -> bool {

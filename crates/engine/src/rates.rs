@@ -11,7 +11,17 @@ use plan::waiting_name;
 /// # Errors
 /// What the kernel has not; namespaces that can't be made.
 pub fn try_rates() -> Result<(), KernelError> {
-    let Ok(plan) = trial() else {
+    try_out(trial(LinkKind::Ifb, Way::Detour))
+}
+
+/// Makes the queue alone, on a device that every node has: tells a kernel without queues of this
+/// kind from one without what leads packets to them.
+pub(crate) fn try_queue() -> Result<(), KernelError> {
+    try_out(trial(LinkKind::Bridge, Way::Queue))
+}
+
+fn try_out(plan: Result<Plan, ParseError>) -> Result<(), KernelError> {
+    let Ok(plan) = plan else {
         return Ok(());
     };
     kernel::in_scratch_namespaces(move || {
@@ -21,8 +31,15 @@ pub fn try_rates() -> Result<(), KernelError> {
     })?
 }
 
+/// How far packets are led in a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Queue,
+    Detour,
+}
+
 /// The steps of an endpoint that sends at a rate; one device is enough, for nothing is sent.
-fn trial() -> Result<Plan, ParseError> {
+fn trial(kind: LinkKind, way: Way) -> Result<Plan, ParseError> {
     let name = waiting_name(EndpointId(u32::MAX));
     let key = LinkKey::on_node(name.clone());
     let link = Link {
@@ -32,7 +49,7 @@ fn trial() -> Result<Plan, ParseError> {
             node: NodeId::from_bits(0),
             purpose: "trial".to_owned(),
         },
-        kind: LinkKind::Ifb,
+        kind,
     };
     let queue = Queue {
         rate: Rate::try_from(1_000_000)?,
@@ -43,7 +60,9 @@ fn trial() -> Result<Plan, ParseError> {
     wanted.links.insert(key.clone(), link);
     wanted.up.insert(key);
     wanted.queues.insert(name.clone(), queue);
-    wanted.detours.insert(name.clone(), name);
+    if way == Way::Detour {
+        wanted.detours.insert(name.clone(), name);
+    }
     Ok(netstate::diff(&KernelState::default(), &wanted))
 }
 
@@ -55,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_trial_makes_all_that_a_rate_needs() {
-        let steps = trial().unwrap().steps;
+        let steps = trial(LinkKind::Ifb, Way::Detour).unwrap().steps;
         let made = |is: fn(&Step) -> bool| steps.iter().any(is);
         assert!(made(|step| matches!(step, Step::AddLink(..))));
         assert!(made(|step| matches!(

@@ -117,8 +117,7 @@ impl Session<'_> {
         known: Option<&Known>,
     ) -> Result<Change<Reconciled>, EngineError> {
         let records = self.records.endpoints()?;
-        let doomed = self.doomed(&records, known)?;
-        let (plan, failures) = self.converge(&records, &doomed)?;
+        let (doomed, plan, failures) = self.converge_with_the_living(&records, known)?;
         let mut outcome = Reconciled {
             findings: plan.findings(),
             ..Reconciled::default()
@@ -133,6 +132,35 @@ impl Session<'_> {
             self.boot = Boot::Same;
         }
         Ok(Change { outcome, plan })
+    }
+
+    /// Converges; and where a namespace has died since it was looked at, which may be why a step
+    /// failed, forgets that one's endpoints too and goes on. The dead only get more, so that this
+    /// ends.
+    fn converge_with_the_living(
+        &mut self,
+        records: &[EndpointRecord],
+        known: Option<&Known>,
+    ) -> Result<(Doomed, Plan, Option<Failures>), EngineError> {
+        let mut whole = Plan::default();
+        let mut doomed = self.doomed(records, known)?;
+        loop {
+            let converged = self.converge(records, &doomed);
+            if matches!(&converged, Ok((plan, None)) if plan.is_empty()) {
+                return Ok((doomed, whole, None));
+            }
+            let now = self.doomed(records, known)?;
+            let more_are_dead = now.endpoints.len() > doomed.endpoints.len();
+            let (plan, failures) = match converged {
+                Err(_) if more_are_dead => Default::default(),
+                converged => converged?,
+            };
+            whole = whole.then(plan);
+            if !more_are_dead {
+                return Ok((doomed, whole, failures));
+            }
+            doomed = now;
+        }
     }
 
     /// Endpoints that are dead, or that their runtime has forgotten.

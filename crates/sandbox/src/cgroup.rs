@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use check::{Unenforceable, Why, device_number, root_device};
+pub use check::{Unenforceable, Why};
 pub use group::Group;
 pub use usage::Usage;
 
@@ -98,7 +98,23 @@ impl Cgroups {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let available =
             |root: &Path| fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
-        Self::parse(&mounts, available)
+        Self::parse(&mounts, available).reachable()
+    }
+
+    /// Without those that another mount covers.
+    fn reachable(self) -> Self {
+        let is_there = |root: &Path| root.join("cgroup.procs").exists();
+        match self {
+            Self::V1(mut hierarchies) => {
+                hierarchies.retain(|_, on| is_there(on));
+                match hierarchies.is_empty() {
+                    true => Self::None,
+                    false => Self::V1(hierarchies),
+                }
+            }
+            Self::V2(_) if !is_there(Path::new(ROOT)) => Self::None,
+            known => known,
+        }
     }
 
     fn parse(mountinfo: &str, available: impl Fn(&Path) -> String) -> Self {
@@ -130,6 +146,24 @@ impl Cgroups {
         } else {
             Self::V1(v1)
         }
+    }
+
+    /// What they are called; `None` where there are none.
+    pub fn version(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::V1(_) => Some("v1"),
+            Self::V2(_) => Some("v2"),
+        }
+    }
+
+    /// The controllers that there are, by the names they have here.
+    pub fn controllers(&self) -> impl Iterator<Item = &'static str> {
+        let all = Controller::ALL.into_iter().filter(|one| self.has(*one));
+        all.map(|one| match self {
+            Self::None | Self::V1(_) => one.v1_name(),
+            Self::V2(_) => one.v2_name().unwrap_or(one.v1_name()),
+        })
     }
 
     pub fn has(&self, controller: Controller) -> bool {

@@ -3,7 +3,8 @@
 //! What was asked for is written once, before anything is made. How it goes is written by one
 //! process at a time: the supervisor while it lives, and whoever finds it dead afterwards.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use model::{EndpointName, NetworkName};
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,18 @@ pub enum Root {
     /// The machine's own, for reading alone.
     Machine,
     Dir(PathBuf),
+}
+
+impl Container {
+    /// The disk that rates are about. It was found when the limits were checked; one that is gone
+    /// since limits nobody.
+    pub fn disk(&self) -> Option<(u32, u32)> {
+        let root = match &self.root {
+            Root::Machine => Path::new("/"),
+            Root::Dir(dir) => dir,
+        };
+        self.limits.disk(root).ok()
+    }
 }
 
 /// A directory or file of the machine's, seen inside.

@@ -2,7 +2,8 @@
 //!
 //! What is not named here does not exist for a container (ENOSYS), so that a program built for a
 //! newer kernel falls back; what changes the machine, its namespaces or its mounts, or has been a
-//! way out too often, is refused (EPERM). The filter itself is compiled in `runtime/filter.rs`.
+//! way out too often, is refused (EPERM). The programs that say so to the kernel are compiled by
+//! `build.rs`, of which this file is a part too: it knows nothing of the rest of the crate.
 
 use serde_json::{Value, json};
 
@@ -40,15 +41,12 @@ tgkill timer_create timer_delete timer_getoverrun timer_gettime timer_settime ti
 timerfd_gettime timerfd_settime times tkill truncate umask uname unlinkat utimensat vmsplice \
 wait4 waitid write writev";
 
-/// Allowed too where they exist.
-#[cfg(target_arch = "x86_64")]
+/// Allowed too on x86_64, where they exist.
 const ALLOWED_OLD: &str = "\
 access alarm arch_prctl chmod chown creat dup2 epoll_create epoll_wait eventfd fork futimesat \
 get_thread_area getdents getpgrp inotify_init lchown link lstat mkdir mknod modify_ldt open \
 pause pipe poll readlink rename rmdir select set_thread_area signalfd stat symlink time unlink \
 uretprobe utime utimes vfork";
-#[cfg(not(target_arch = "x86_64"))]
-const ALLOWED_OLD: &str = "";
 
 /// Refused.
 const DENIED: &str = "\
@@ -59,11 +57,8 @@ mount mount_setattr move_mount move_pages name_to_handle_at nfsservctl open_by_h
 open_tree perf_event_open pivot_root quotactl quotactl_fd reboot request_key set_mempolicy \
 set_mempolicy_home_node setdomainname sethostname setns settimeofday swapoff swapon syslog \
 umount2 unshare userfaultfd vhangup";
-#[cfg(target_arch = "x86_64")]
 const DENIED_OLD: &str = "\
 _sysctl create_module get_kernel_syms ioperm iopl query_module sysfs uselib ustat";
-#[cfg(not(target_arch = "x86_64"))]
-const DENIED_OLD: &str = "";
 
 /// The flags of clone(2) that make namespaces.
 const NEW_NAMESPACES: u64 = 0x7E02_0000;
@@ -102,11 +97,13 @@ pub struct Rule {
 /// What is said to a call without a rule.
 pub const DEFAULT: Answer = Answer::Errno(ENOSYS);
 
-/// All rules. No call has two with different answers, so that their order says nothing.
-pub fn rules() -> Vec<Rule> {
+/// All rules of an architecture. No call has two with different answers, so that their order says
+/// nothing.
+pub fn rules(arch: &str) -> Vec<Rule> {
     let words = |one: &'static str, two: &'static str| {
+        let old = if arch == "x86_64" { two } else { "" };
         one.split_whitespace()
-            .chain(two.split_whitespace())
+            .chain(old.split_whitespace())
             .collect()
     };
     let rule = |calls, tests, answer| Rule {
@@ -163,21 +160,15 @@ pub fn oci() -> Value {
         entry
     };
     // ENOSYS for clone3 is the default: a rule of its own would be one too many for libseccomp.
-    let rules = rules().into_iter().filter(|rule| rule.answer != DEFAULT);
+    let arch = std::env::consts::ARCH;
+    let rules = rules(arch).into_iter();
+    let rules = rules.filter(|rule| rule.answer != DEFAULT);
     json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": ENOSYS,
-        "architectures": [architecture()],
+        "architectures": [format!("SCMP_ARCH_{}", arch.to_uppercase())],
         "syscalls": rules.map(entry).collect::<Vec<_>>(),
     })
-}
-
-fn architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "SCMP_ARCH_AARCH64"
-    } else {
-        "SCMP_ARCH_X86_64"
-    }
 }
 
 #[cfg(test)]
@@ -189,7 +180,8 @@ mod tests {
     #[test]
     fn no_call_is_both_allowed_and_refused() {
         let of = |answer| -> BTreeSet<_> {
-            let rules = rules().into_iter().filter(|rule| rule.answer == answer);
+            let rules = rules(std::env::consts::ARCH).into_iter();
+            let rules = rules.filter(|rule| rule.answer == answer);
             rules.flat_map(|rule| rule.calls).collect()
         };
         let (allowed, refused) = (of(Answer::Allow), of(Answer::Errno(EPERM)));

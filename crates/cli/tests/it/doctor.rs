@@ -22,11 +22,13 @@ const BACKENDS: [(&str, &str); 6] = [
     ),
 ];
 
-/// Every check that a test compares: here, or (those of the firewalls) in `traffic/foreign.rs` and
-/// (those of the records) in `survive/records.rs`.
-const COMPARED: [&str; 7] = [
+/// Every check that a test compares: here, or (those of the firewalls) in `traffic/foreign.rs`,
+/// (those of the records) in `survive/records.rs` and (that of limits) in `run/limits.rs`.
+const COMPARED: [&str; 9] = [
     "kernel",
     "backends",
+    "rates",
+    "limits",
     "forwarding",
     "firewalls",
     "legacy firewalls",
@@ -110,6 +112,44 @@ fn the_backends_it_names_are_those_whose_devices_can_be_made() {
         let known = BACKENDS.iter().any(|(backend, _)| backend == name);
         assert!(known, "no test tries {name}");
     }
+}
+
+#[test]
+fn rates_are_kept_where_it_says_so_and_refused_elsewhere() {
+    let node = PontoonNode::new();
+    let rates = check(&node, "rates");
+    let by_hand = |line: &str| {
+        let tried = format!("unshare --net sh -euc 'ip link add tried type {line}'");
+        node.try_sh(&tried).success()
+    };
+    let tbf = by_hand("bridge; tc qdisc add dev tried root tbf rate 1mbit burst 8k limit 16k");
+    assert_eq!(
+        tbf,
+        !rates.text.starts_with("tbf does not"),
+        "{}",
+        rates.text
+    );
+    if rates.text.starts_with("tbf and ifb") {
+        assert!(by_hand("ifb"));
+    }
+    node.pontoon("network create web --subnet 10.5.0.0/24");
+    let attached = node.try_pontoon("attach web a --create --rate 10mbit");
+    assert_eq!(rates.health == "good", attached.success(), "{attached}");
+    node.assert_settled();
+}
+
+#[test]
+fn a_node_without_cgroups_is_told_what_containers_need() {
+    let node = PontoonNode::new();
+    let limits = check(&node, "limits");
+    assert_eq!(limits.health, "warning");
+    assert!(limits.text.contains("no cgroups"), "{}", limits.text);
+    node.pontoon("network create web --subnet 10.5.0.0/24");
+    let refused = node.try_pontoon("run web -- true");
+    assert!(
+        !refused.success() && refused.stderr.contains("no cgroups"),
+        "{refused}"
+    );
 }
 
 #[test]

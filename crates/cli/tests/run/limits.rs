@@ -152,3 +152,33 @@ fn what_can_not_be_enforced_is_refused_by_name_before_anything_is_made() {
     ground.sh("umount /sys/fs/cgroup/pids 2>/dev/null || true");
     ground.assert_gone();
 }
+
+/// An option for each limit; `--net-rate` is the endpoint's and another check's.
+const OPTIONS: [&str; 8] = [
+    "--memory 32M",
+    "--cpus 1",
+    "--cpuset 0",
+    "--pids 20",
+    "--io-read 10M",
+    "--io-write 10M",
+    "--net-class 7",
+    "--net-prio 3",
+];
+
+#[test]
+fn what_doctor_calls_refused_is_refused_and_all_else_is_not() {
+    let ground = Ground::new();
+    let said = ground.try_words(&["doctor", "--json"]).stdout;
+    let checks: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let mut checks = checks.as_array().unwrap().iter();
+    let check = checks.find(|check| check["name"] == "limits").unwrap();
+    let found = check["found"].as_str().unwrap();
+    assert!(found.starts_with("cgroup v"), "{found}");
+    for option in OPTIONS {
+        let ran = ground.try_run(&format!("--rm {option}"), "true");
+        let name = option.split(' ').next().unwrap();
+        let is_refused = found.contains(&format!("{name} is refused"));
+        assert_eq!(ran.success(), !is_refused, "{option}: {found}: {ran}");
+    }
+    ground.assert_gone();
+}

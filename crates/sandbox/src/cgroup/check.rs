@@ -86,9 +86,17 @@ impl Limits {
         needs(cgroups, Controller::Io)?;
         let file = "blkio.throttle.read_bps_device";
         root_file(cgroups, Controller::Io, file)?;
+        self.disk(root).map(drop)
+    }
+
+    /// What rates are about: the disk named, or the one that a container's files are on.
+    ///
+    /// # Errors
+    /// What is no disk.
+    pub fn disk(&self, root: &Path) -> Result<(u32, u32), Why> {
         match &self.io_device {
-            Some(device) => device_number(device).map(|_| ()),
-            None => root_device(root).map(|_| ()),
+            Some(device) => device_number(device),
+            None => root_device(root),
         }
     }
 }
@@ -141,7 +149,7 @@ fn cpus(cgroups: &Cgroups, set: &CpuSet) -> Result<(), Why> {
 
 /// # Errors
 /// What is no block device.
-pub fn device_number(device: &Device) -> Result<(u32, u32), Why> {
+fn device_number(device: &Device) -> Result<(u32, u32), Why> {
     let missing = || Why::NoDevice(device.clone());
     match device {
         Device::Number { major, minor } => {
@@ -164,7 +172,7 @@ pub fn device_number(device: &Device) -> Result<(u32, u32), Why> {
 ///
 /// # Errors
 /// A file system without a disk.
-pub fn root_device(dir: &Path) -> Result<(u32, u32), Why> {
+fn root_device(dir: &Path) -> Result<(u32, u32), Why> {
     let missing = || Why::NoDisk(dir.display().to_string());
     let number = fs::metadata(dir).map_err(|_| missing())?.dev();
     let (major, minor) = (major(number), minor(number));

@@ -48,7 +48,7 @@ pub struct Made {
 /// What the library, or the kernel, refuses. Nothing of the container is left then but its files
 /// and its control group.
 pub fn create(home: &Home, container: &Container) -> Result<Made, RuntimeError> {
-    let (starter, verdict) = Starter::new(Role::Init, filter::programs()?)?;
+    let (starter, verdict) = Starter::new(Role::Init, filter::programs())?;
     let failed = |source| RuntimeError::Create {
         name: container.name.clone(),
         source: Box::new(source),

@@ -39,8 +39,6 @@ pub enum RuntimeError {
     /// What it said is on standard error already.
     #[error("the container's endpoint was not attached")]
     Attach { code: u8 },
-    #[error("can't compile the filter of system calls: {0}")]
-    Filter(#[from] seccompiler::Error),
     #[error("can't set up the container's terminal: {0}")]
     Terminal(#[source] io::Error),
     #[error("can't wait for the container: {0}")]

@@ -40,7 +40,7 @@ pub fn exec(home: &Home, exec: &Exec) -> Result<u8, RuntimeError> {
         return Err(SandboxError::NotRunning(known.container.name).into());
     }
     let signals = signals::open().map_err(RuntimeError::Wait)?;
-    let (starter, verdict) = Starter::new(role(&known)?, filter::programs()?)?;
+    let (starter, verdict) = Starter::new(role(&known)?, filter::programs())?;
     let container = known.container;
     let process = write_process(home, exec)?;
     let mut builder: ContainerBuilder = builder(home, &container, starter)?;
