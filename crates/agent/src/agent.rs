@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use engine::{Adopted, Change, Engine, EngineError, Mode, Settings, TakeOver};
+use engine::{Adopted, Change, Engine, EngineError, Mode, Settings, TakeOver, now_secs};
 use model::NodeName;
 use serde::Serialize;
 use store::Membership;
@@ -12,8 +12,9 @@ use store::cluster::Member;
 
 use crate::agree::{Agreed, Unclaimed};
 use crate::talk::{Answer, Claims, Question, Talk};
+use crate::tell::tellable;
 use crate::underlay::Underlay;
-use crate::{AgentError, ClusterPlace};
+use crate::{AgentError, ClusterAddress, ClusterPlace};
 
 /// What an agent is told.
 #[derive(Debug, Clone)]
@@ -141,8 +142,24 @@ impl Agent {
             },
             claims,
             known: known.map_or_else(BTreeMap::new, |known| known.cluster.networks.clone()),
+            endpoints: self.engine().whereabouts()?,
             now_secs: now_secs(),
         })
+    }
+
+    /// Whether this node's endpoints are others than the cluster was told of, where anybody can tell
+    /// it.
+    pub(crate) fn has_to_tell(&self) -> Result<bool, EngineError> {
+        let name = &self.settings.name;
+        let known = self.known.as_ref();
+        let me = known.and_then(|known| Some((&known.cluster, known.cluster.nodes.get(name)?)));
+        match (&self.settings.place.address, me) {
+            (ClusterAddress::Static(_), _) | (_, None) => Ok(false),
+            (ClusterAddress::Etcd(_), Some((cluster, me))) => {
+                let now = self.engine().whereabouts()?;
+                Ok(tellable(&now, cluster, me) != me.endpoints)
+            }
+        }
     }
 
     /// Takes over what the cluster answered; without an answer the node is as its records say.
@@ -231,11 +248,6 @@ fn joined(first: Change<Adopted>, mut then: Change<Adopted>) -> Change<Adopted> 
     then
 }
 
-pub(crate) fn now_secs() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
-}
-
 impl Pass {
     /// A look that never began.
     pub fn of_nothing(error: AgentError) -> Self {
@@ -254,6 +266,14 @@ impl Pass {
             .as_ref()
             .err()
             .map(|e| crate::error::in_one_line(e))
+    }
+
+    /// Whether the store was asked and does not answer.
+    pub fn is_unanswered(&self) -> bool {
+        match &self.agreed {
+            Err(AgentError::Cluster(error)) => error.is_passing(),
+            Ok(_) | Err(_) => false,
+        }
     }
 
     pub fn membership(&self) -> Option<&Membership> {

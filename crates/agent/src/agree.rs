@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use model::{Cluster, ClusterNode, NetworkName, Overlay};
 use serde::Serialize;
 use store::Membership;
-use store::cluster::{ClusterError, ClusterStore, Member, Revision, Snapshot, Unreadable};
+use store::cluster::{
+    ClusterError, ClusterStore, Endpoints, Member, Revision, Snapshot, Unreadable,
+};
 
 use crate::AgentError;
+use crate::tell::tell;
 
 /// How often a node says that it is there, in seconds.
 const SIGN_OF_LIFE_SECS: u64 = 60;
@@ -26,6 +29,8 @@ pub struct Wish<'a> {
     /// Networks as they were known. One of these that this node has no part of any more is being
     /// removed: claiming its part at once would be in the way.
     pub known: &'a BTreeMap<NetworkName, Overlay>,
+    /// The node's endpoints on stretched networks.
+    pub endpoints: &'a Endpoints,
 }
 
 /// When this node last said or asked something, in seconds since 1970.
@@ -72,6 +77,9 @@ pub fn agree(
     }
     let claims = claim_all(store, &snapshot.cluster, wish)?;
     if claims.made {
+        snapshot = store.read()?;
+    }
+    if tell(store, &snapshot.cluster, wish.me, wish.endpoints)? {
         snapshot = store.read()?;
     }
     Ok(Agreed {
@@ -230,6 +238,7 @@ mod tests {
                 underlay: &|_| Ok(vec![underlay]),
                 now_secs,
                 known: &self.known,
+                endpoints: &Endpoints::new(),
             };
             agree(store, &wish, &mut self.said)
         }

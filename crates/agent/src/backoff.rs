@@ -33,11 +33,20 @@ impl Backoff {
         self.failures = 0;
     }
 
+    /// Whether the last try failed.
+    pub fn is_waiting(&self) -> bool {
+        self.failures > 0
+    }
+
     /// The wait after one more failure.
     pub fn failed(&mut self) -> Duration {
         let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
-        let whole = FIRST.saturating_mul(factor).min(LONGEST);
+        self.own_part(FIRST.saturating_mul(factor).min(LONGEST))
+    }
+
+    /// This node's part of a wait.
+    pub fn own_part(&self, whole: Duration) -> Duration {
         whole - whole * (SPREAD_PERCENT * self.share / 100) / 100
     }
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::Settings;
+use engine::{Settings, now_secs};
 use model::NodeName;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::agent::{AgentSettings, Pass, now_secs};
+use crate::agent::{AgentSettings, Pass};
 use crate::meters::{Cause, Meters};
 use crate::report::{Report, Trouble};
 

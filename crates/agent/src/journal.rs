@@ -200,6 +200,7 @@ mod tests {
             id: None,
             underlay: vec![[192, 0, 2, *last].into()],
             subnets: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
             seen_at: None,
         };
         let nodes = nodes.iter().map(node);

@@ -13,6 +13,7 @@ mod agent;
 mod agree;
 mod alone;
 mod api;
+mod away;
 mod backoff;
 mod board;
 mod change;
@@ -26,6 +27,7 @@ mod reason;
 mod report;
 mod run;
 mod talk;
+mod tell;
 mod underlay;
 mod usage;
 

@@ -71,10 +71,12 @@ pub fn page(
         page.head(name, "counter", "Packets that a rule of ours dropped.");
         for dropped in drops {
             let family = dropped.family.to_string();
-            let labels = [
+            let vni = dropped.vni.map(|vni| vni.to_string());
+            let mut labels = vec![
                 ("family", family.as_str()),
                 ("chain", dropped.chain.as_str()),
             ];
+            labels.extend(vni.as_deref().map(|vni| ("vni", vni)));
             page.value(name, &labels, dropped.packets);
         }
     }

@@ -24,6 +24,8 @@ const LONG: Duration = Duration::from_secs(3600);
 pub enum Reason {
     /// Something in the kernel changed that may be ours.
     Kernel,
+    /// One of us has attached or detached endpoints.
+    Endpoints,
     /// Somebody's rules changed, and nothing that is ours.
     Rules,
     /// The cluster changed, or may have.
@@ -155,6 +157,7 @@ fn hear(monitor: &mut Option<Monitor>, into: &Sender<Reason>) -> bool {
             Some(Ok(News::Changed)) => return true,
             // Nothing to look for; and whoever is gone needs no news.
             Some(Ok(News::OthersRules)) => drop(into.send(Reason::Rules)),
+            Some(Ok(News::Endpoints)) => drop(into.send(Reason::Endpoints)),
             Some(Err(_)) | None => {
                 *monitor = None;
                 return false;

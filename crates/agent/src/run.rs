@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use engine::{Adopted, Change, EngineError};
+use engine::{Adopted, Change, EngineError, now_secs};
 use tracing::{debug, info, warn};
 
-use crate::agent::{Pass, now_secs};
+use crate::agent::Pass;
 use crate::alone::Alone;
 use crate::api::Api;
+use crate::away::{Away, Next};
 use crate::backoff::Backoff;
 use crate::board::Board;
 use crate::journal::{Journal, Line};
@@ -20,9 +21,13 @@ use crate::meters::Cause;
 use crate::notify::Notifier;
 use crate::pace::Pace;
 use crate::reason::{Inbox, Reason, start};
-use crate::talk::{Answer, Claims, Question};
+use crate::talk::{Answer, Call, Claims, Return};
 use crate::{Agent, AgentError};
 
+/// Between two looks at which endpoints there are: each may wake every node.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long endpoints may go on coming and going before the first is told of.
+const GATHER: Duration = Duration::from_millis(100);
 /// How long a network that is being removed is left alone before this node claims its part anew.
 const RECLAIM: Duration = Duration::from_secs(2);
 
@@ -39,22 +44,25 @@ impl Agent {
         let inbox = Inbox::open(settings.place.open()?, settings.resync)?;
         let board = Board::new(settings);
         let _api = Api::open(settings, &board, &inbox.into)?;
-        let (questions, asked) = channel();
-        let (answer, answers) = channel();
+        let (calls, called) = channel();
+        let (outcome, returns) = channel();
         let (talk, into) = (self.talk()?, inbox.into.clone());
-        start("cluster", move || talk.run(&asked, &answer, &into))?;
+        start("cluster", move || talk.run(&called, &outcome, &into))?;
         Course {
             backoff: Backoff::new(&settings.name),
             journal: Journal::default(),
             pace: Pace::default(),
             notifier: Notifier::from_env(),
             status: String::new(),
-            questions,
-            answers,
-            asking: None,
+            calls,
+            returns,
+            asking: false,
             again: None,
+            away: None,
             ask_at: Instant::now(),
             heal_at: None,
+            tell_at: None,
+            told_at: None,
             stays: None,
             board,
             inbox,
@@ -77,15 +85,20 @@ struct Course {
     notifier: Notifier,
     /// As the service manager was told last.
     status: String,
-    questions: Sender<Question>,
-    answers: Receiver<Answer>,
-    /// What is being asked, and what more came meanwhile.
-    asking: Option<Claims>,
+    calls: Sender<Call>,
+    returns: Receiver<Return>,
+    /// Whether the store is being asked, and what is to be asked after that.
+    asking: bool,
     again: Option<Claims>,
+    /// Where the store did not answer at the last look.
+    away: Option<Away>,
     /// When to ask though nobody says that anything changed.
     ask_at: Instant,
     /// When to look for what the kernel has told of.
     heal_at: Option<Instant>,
+    /// When to look whether there are endpoints to tell of, and when it did last.
+    tell_at: Option<Instant>,
+    told_at: Option<Instant>,
     /// The underlay addresses that were found at the last look.
     stays: Option<Vec<IpAddr>>,
 }
@@ -94,7 +107,8 @@ impl Course {
     fn run(mut self) {
         self.inbox.listen_on();
         loop {
-            let deadline = self.heal_at.map_or(self.ask_at, |at| at.min(self.ask_at));
+            let times = [Some(self.ask_at), self.heal_at, self.tell_at];
+            let deadline = times.into_iter().flatten().min().unwrap_or(self.ask_at);
             let Self {
                 inbox, notifier, ..
             } = &self;
@@ -104,31 +118,58 @@ impl Course {
                 Reason::Stop => break,
                 Reason::Cluster => self.ask(Claims::New),
                 Reason::Resync => self.ask(Claims::All),
-                Reason::Answer => self.take_answers(),
+                Reason::Answer => self.take_returns(),
                 Reason::Rules => self.void_fast_path_proofs(),
                 Reason::Kernel => {
                     self.void_fast_path_proofs();
                     self.board.count(|meters| meters.kernel_news += 1);
                     self.heal_at = Some(self.pace.look_at(Instant::now()));
+                    self.tell_soon();
                 }
+                Reason::Endpoints => self.tell_soon(),
                 Reason::Time => {}
             }
             let now = Instant::now();
             if self.heal_at.is_some_and(|at| at <= now) {
                 self.heal();
             }
+            if self.tell_at.is_some_and(|at| at <= now) {
+                self.tell();
+            }
             if self.ask_at <= now {
-                self.ask(Claims::All);
+                self.ask_in_time(now);
             }
             self.board.end();
         }
         self.notifier.stopping();
     }
 
+    fn tell_soon(&mut self) {
+        let now = Instant::now();
+        let paced = self.told_at.map_or(now, |last| last + TELL_EVERY);
+        self.tell_at.get_or_insert(paced.max(now + GATHER));
+    }
+
+    /// Has the others know of endpoints that came and went. While the store is away there is
+    /// nobody to tell: whoever asks next does.
+    fn tell(&mut self) {
+        self.tell_at = None;
+        self.told_at = Some(Instant::now());
+        if self.backoff.is_waiting() {
+            return;
+        }
+        match self.agent.has_to_tell() {
+            Ok(true) => self.ask(Claims::New),
+            Ok(false) => {}
+            // The look that follows finds the same, and says it.
+            Err(error) => debug!("{}", crate::error::in_one_line(&error)),
+        }
+    }
+
     /// Asks the cluster, or once more after the answer that is under way.
     fn ask(&mut self, claims: Claims) {
         self.ask_at = Instant::now() + self.agent.settings.resync;
-        if self.asking.is_some() {
+        if self.asking {
             self.again = self.again.max(Some(claims));
             return;
         }
@@ -137,34 +178,71 @@ impl Course {
             self.agent.question(claims)
         });
         match question {
-            Ok(Ok(question)) => {
-                self.asking = Some(claims);
-                // A thread that ended took its panic message along; the time is still a reason.
-                let _ = self.questions.send(question);
-            }
+            Ok(Ok(question)) => self.call(Call::Agree(Box::new(question))),
             Ok(Err(error)) | Err(error) => self.conclude(&Pass::of_nothing(error)),
         }
     }
 
-    fn take_answers(&mut self) {
-        while let Ok(answer) = self.answers.try_recv() {
-            self.asking = None;
-            self.heal_at = None;
-            // Before the look: what changes during it is found by the next one.
-            self.inbox.listen_on();
-            let began = Instant::now();
-            let pass = self.agent.take(answer);
-            self.stays = self.agent.underlay_now();
-            self.board.took(Cause::Cluster, began.elapsed());
-            if let Ok(agreed) = &pass.agreed {
-                self.inbox.watch_from(agreed.revision);
+    fn call(&mut self, call: Call) {
+        self.asking = true;
+        // A thread that ended took its panic message along; the time is still a reason.
+        let _ = self.calls.send(call);
+    }
+
+    /// Nobody says that anything changed. A store that is away is asked whether it is back.
+    fn ask_in_time(&mut self, now: Instant) {
+        let backoff = &self.backoff;
+        match self.away.as_mut() {
+            Some(away) if !self.asking && matches!(away.next(now, backoff), Next::Probe(_)) => {
+                away.probed(now);
+                self.ask_at = now + self.agent.settings.resync;
+                self.call(Call::Probe);
             }
-            self.conclude(&pass);
-            self.keep_fast_path();
+            _ => self.ask(Claims::All),
+        }
+    }
+
+    fn take_returns(&mut self) {
+        while let Ok(outcome) = self.returns.try_recv() {
+            self.asking = false;
+            match outcome {
+                Return::Probed(Err(error)) if error.is_passing() => self.wait_for_return(),
+                // What else is wrong, the look finds and says.
+                Return::Probed(_) => {
+                    if let Some(away) = &mut self.away {
+                        away.answered();
+                    }
+                    self.ask(Claims::All);
+                }
+                Return::Agreed(answer) => self.take_answer(*answer),
+            }
             if let Some(claims) = self.again.take() {
                 self.ask(claims);
             }
         }
+    }
+
+    /// Until the next probe of a store that is away, or the next look at everything.
+    fn wait_for_return(&mut self) {
+        if let Some(away) = &self.away {
+            let (Next::Probe(at) | Next::Look(at)) = away.next(Instant::now(), &self.backoff);
+            self.ask_at = at;
+        }
+    }
+
+    fn take_answer(&mut self, answer: Answer) {
+        self.heal_at = None;
+        // Before the look: what changes during it is found by the next one.
+        self.inbox.listen_on();
+        let began = Instant::now();
+        let pass = self.agent.take(answer);
+        self.stays = self.agent.underlay_now();
+        self.board.took(Cause::Cluster, began.elapsed());
+        if let Ok(agreed) = &pass.agreed {
+            self.inbox.watch_from(agreed.revision);
+        }
+        self.conclude(&pass);
+        self.keep_fast_path();
     }
 
     /// Looks for what the kernel told of: at the node alone, whatever the cluster does.
@@ -256,7 +334,14 @@ impl Course {
                 }
             }
         };
-        self.ask_at = Instant::now() + wait.min(self.agent.settings.resync);
+        let now = Instant::now();
+        let wait = wait.min(self.agent.settings.resync);
+        self.ask_at = now + wait;
+        let before = self.away.take();
+        if pass.is_unanswered() {
+            self.away = Some(Away::since(now, wait, before.as_ref()));
+            self.wait_for_return();
+        }
         self.tell_manager(status_line(pass));
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender};
 
 use model::{ClusterNode, NetworkName, Overlay};
-use store::cluster::{ClusterStore, Member};
+use store::cluster::{ClusterError, ClusterStore, Endpoints, Member};
 
 use crate::AgentError;
 use crate::agree::{Agreed, Said, Wish, agree};
@@ -20,6 +20,14 @@ pub enum Claims {
     All,
 }
 
+/// What the store is asked.
+#[derive(Debug)]
+pub enum Call {
+    /// Whether it answers.
+    Probe,
+    Agree(Box<Question>),
+}
+
 /// One question: what is the cluster by now, with this node in it?
 #[derive(Debug)]
 pub struct Question {
@@ -27,10 +35,19 @@ pub struct Question {
     pub claims: Claims,
     /// The networks as they were known.
     pub known: BTreeMap<NetworkName, Overlay>,
+    /// This node's, of which the others are told.
+    pub endpoints: Endpoints,
     pub now_secs: u64,
 }
 
 pub type Answer = Result<Agreed, AgentError>;
+
+/// What a call came to.
+#[derive(Debug)]
+pub enum Return {
+    Probed(Result<(), ClusterError>),
+    Agreed(Box<Answer>),
+}
 
 /// Who asks the store.
 pub struct Talk {
@@ -60,20 +77,19 @@ impl Talk {
                 Claims::All => &none,
                 Claims::New => &question.known,
             },
+            endpoints: &question.endpoints,
         };
         agree(&mut *self.store, &wish, &mut self.said)
     }
 
-    /// Answers questions until nobody asks any more. An answer is a reason to look.
-    pub fn run(
-        mut self,
-        questions: &Receiver<Question>,
-        answers: &Sender<Answer>,
-        into: &Sender<Reason>,
-    ) {
-        for question in questions {
-            let answer = self.ask(&question);
-            if answers.send(answer).is_err() || into.send(Reason::Answer).is_err() {
+    /// Answers calls until nobody calls any more. A return is a reason to look.
+    pub fn run(mut self, calls: &Receiver<Call>, returns: &Sender<Return>, into: &Sender<Reason>) {
+        for call in calls {
+            let outcome = match call {
+                Call::Probe => Return::Probed(self.store.probe()),
+                Call::Agree(question) => Return::Agreed(Box::new(self.ask(&question))),
+            };
+            if returns.send(outcome).is_err() || into.send(Reason::Answer).is_err() {
                 return;
             }
         }

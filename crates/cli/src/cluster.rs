@@ -10,7 +10,7 @@ pub mod topology;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use agent::{
     Agent, AgentSettings, ClusterAddress, ClusterPlace, NetworkRequest, create_network,
@@ -230,9 +230,4 @@ pub fn topology(engine: &Engine, args: TopologyArgs, common: &Common) -> Result<
     let place = args.cluster.place();
     let topology = topology::topology(engine, &common.state_dir, place.as_ref())?;
     Out { json: common.json }.show(&topology, args.drawn.printer())
-}
-
-pub fn now_secs() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }

@@ -35,6 +35,9 @@ A session:
   pontoon lab heal
   pontoon lab down
 
+One Ethernet over all nodes, with broadcast and multicast:
+  pontoon lab up --network web=10.50.0.0/16:stretch --store etcd
+
 With 'up --store etcd' the nodes agree by an etcd, on a machine of the lab that is called store:
   pontoon lab exec n1 -- pontoon network create green --overlay --subnet 10.60.0.0/16
   pontoon lab exec store -- etcdctl get --prefix --keys-only /pontoon/
@@ -113,8 +116,8 @@ struct Up {
     /// Give the nodes IPv6 addresses alone
     #[arg(long, conflicts_with = "ipv4")]
     ipv6: bool,
-    /// A network over all nodes: NAME=CIDR[,CIDR][:vxlan|routed]; web=10.50.0.0/16,fd00:50::/48
-    /// without
+    /// A network over all nodes: NAME=CIDR[,CIDR][:vxlan|stretch|routed|ipip], where stretch is one
+    /// Ethernet over all, in VXLAN; web=10.50.0.0/16,fd00:50::/48 without
     #[arg(long, value_name = "NETWORK")]
     network: Vec<NetworkSpec>,
     /// What the nodes agree by

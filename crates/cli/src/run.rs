@@ -1,7 +1,7 @@
 //! Each command as one call of the engine.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use engine::{
@@ -65,12 +65,11 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 fn settings(common: &Common) -> Result<Settings> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let mut random = [0; 8];
     getrandom::fill(&mut random).context("can't get random bits from the kernel")?;
     Ok(Settings {
         state_dir: common.state_dir.clone(),
-        now_secs: now.unwrap_or_default().as_secs(),
+        now_secs: engine::now_secs(),
         random: u64::from_ne_bytes(random),
         lock_wait: Duration::from_secs(common.lock_wait),
         announce: if common.verbose {

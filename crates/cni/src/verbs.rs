@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use cni::{
     Attachment, Call, CallError, CniError, Config, Dns, PublishPolicy, Verb, Wishes, parse_config,
@@ -136,14 +136,12 @@ pub fn status(stdin: &[u8]) -> Result<String, Refusal> {
 }
 
 fn engine() -> Result<Engine, Refusal> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(Refusal::Random)?;
-    let state_dir = env::var_os("PONTOON_STATE_DIR").filter(|dir| !dir.is_empty());
     let verbose = env::var_os("PONTOON_VERBOSE").is_some_and(|value| value == "1");
     Ok(Engine::new(Settings {
-        state_dir: state_dir.map_or_else(|| PathBuf::from(STATE_DIR), PathBuf::from),
-        now_secs: now.unwrap_or_default().as_secs(),
+        state_dir: state_dir(),
+        now_secs: engine::now_secs(),
         random: u64::from_ne_bytes(random),
         lock_wait: LOCK_WAIT,
         announce: if verbose {

@@ -106,6 +106,7 @@ fn device(backend: Backend, underlay: Family) -> Option<(LinkKey, Link)> {
                 port: 0,
                 learning: Learning::Never,
                 master: None,
+                suppress: false,
             };
             let mac = Some(Mac::ours([0; 4]));
             (vxlan_device(vni), mac, LinkKind::Vxlan(vxlan))

@@ -28,6 +28,7 @@ mod reconcile;
 mod rehearsal;
 mod request;
 mod session;
+mod whereabouts;
 
 pub use audit::{AddressState, AddressStatus, Owner};
 pub use change::{Change, Mode};
@@ -44,4 +45,4 @@ pub use request::{
     AttachRequest, DetachRequest, Detachee, Difference, NetnsAfter, NetnsBefore, NetworkChoice,
     NewNetwork, SubnetChoice, TakeOver,
 };
-pub use session::{Engine, Settings};
+pub use session::{Engine, Settings, now_secs};

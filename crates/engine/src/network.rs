@@ -212,9 +212,20 @@ impl Session<'_> {
         let without = self.view_without(network, facts)?;
         let mut with = without.clone();
         with.networks.push(self.network_view(network, facts)?);
-        let gone = desired(&with).without(&desired(&without));
+        let (all, rest) = (desired(&with), desired(&without));
+        let gone = all.without(&rest);
         let observed = self.observe_node(&with, &gone)?;
-        Ok(diff(&observed.within(&gone), &KernelState::default()))
+        let mut seen = observed.within(&gone);
+        // Rules that speak of all networks no longer speak of this one.
+        let mut left = KernelState::default();
+        for (key, chain) in rest.chains {
+            let is_other = all.chains.get(&key) != Some(&chain);
+            if let Some(there) = observed.chains.get(&key).filter(|_| is_other) {
+                seen.chains.insert(key.clone(), there.clone());
+                left.chains.insert(key, chain);
+            }
+        }
+        Ok(diff(&seen, &left))
     }
 
     fn view_without(&mut self, network: &Network, facts: &NodeFacts) -> Result<View, EngineError> {

@@ -90,6 +90,11 @@ fn peer(node: &ClusterNode, network: &Network) -> Option<Peer> {
         node: node.name.clone(),
         underlay: node.underlay.clone(),
         subnets: node.subnets.get(&network.name)?.clone(),
+        endpoints: node
+            .endpoints
+            .get(&network.name)
+            .cloned()
+            .unwrap_or_default(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! One call's hold on the node: its lock, its records, its kernel.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kernel::Kernel;
 use model::{EndpointId, Network, NodeId};
@@ -26,6 +26,12 @@ pub struct Settings {
     pub lock_wait: Duration,
     /// Gets each plan before it is applied.
     pub announce: fn(&Plan),
+}
+
+/// The time of now, in seconds since 1970: for [`Settings`], and for who shows how old something is.
+pub fn now_secs() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }
 
 impl Settings {

@@ -37,6 +37,8 @@ pub enum News {
     Changed,
     /// Somebody's rules are not as they were; nothing of ours is different.
     OthersRules,
+    /// One of us has attached or detached endpoints; nothing that is to be mended.
+    Endpoints,
     Nothing,
 }
 
@@ -88,6 +90,9 @@ impl Monitor {
             }
             if std::mem::take(&mut self.others_rules) {
                 return Ok(News::OthersRules);
+            }
+            if self.known.take_endpoints() {
+                return Ok(News::Endpoints);
             }
             if !self.hear_until(end)? {
                 return Ok(News::Nothing);

@@ -200,8 +200,22 @@ impl Namespace {
         let of_device = |kind, payload: &[u8]| {
             rtnl::fdb::FdbInfo::read(kind, payload).filter(|info| info.index == index)
         };
-        let answer = self.route()?.dump(&rtnl::fdb::dump(index), of_device);
-        match answer {
+        self.list_forwarding(index, of_device)
+    }
+
+    /// The MACs that a bridge was told to be behind its port with this number.
+    pub fn behind(&mut self, index: u32) -> Result<Vec<[u8; 6]>, KernelError> {
+        self.list_forwarding(index, |kind, payload: &[u8]| {
+            rtnl::fdb::read_behind(kind, payload, index)
+        })
+    }
+
+    fn list_forwarding<T>(
+        &mut self,
+        index: u32,
+        read: impl FnMut(u16, &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, KernelError> {
+        match self.route()?.dump(&rtnl::fdb::dump(index), read) {
             Err(NetlinkError {
                 errno: Errno::NODEV,
                 ..

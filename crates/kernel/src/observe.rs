@@ -159,6 +159,7 @@ fn our_vxlan(info: &LinkInfo, names: &BTreeMap<u32, IfName>) -> Option<Vxlan> {
         port: seen.port,
         learning: seen.learning,
         master: info.master.and_then(|index| names.get(&index)).cloned(),
+        suppress: info.suppress,
     })
 }
 

@@ -95,6 +95,12 @@ impl Kernel {
             Step::DelFlood(key) => {
                 unless_gone(self.on_device(&key.dev, |index| rtnl::fdb::del_flood(key, index)))
             }
+            Step::AddPortFdb(key) => {
+                self.on_device(&key.port, |index| rtnl::fdb::set_behind(key, index))
+            }
+            Step::DelPortFdb(key) => {
+                unless_gone(self.on_device(&key.port, |index| rtnl::fdb::del_behind(key, index)))
+            }
             Step::SetRoute(key, route) => self.set_route(key, route),
             Step::DelRoute(key) => unless_gone(self.request(&key.netns, rtnl::route::del(key))),
             Step::SetQueue(dev, queue) => {
@@ -230,6 +236,7 @@ impl Kernel {
                 rtnl::link::set_master(name, index)
             }
             LinkChange::Hairpin(on) => rtnl::link::set_hairpin(name, *on),
+            LinkChange::Suppress(on) => rtnl::link::set_suppress(name, *on),
         };
         self.request(&key.netns, message)
     }

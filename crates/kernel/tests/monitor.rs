@@ -23,7 +23,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 fn is_quiet(monitor: &mut Monitor) -> bool {
     match monitor.wait(SILENCE).unwrap() {
         News::Changed => false,
-        News::OthersRules => is_quiet(monitor),
+        News::OthersRules | News::Endpoints => is_quiet(monitor),
         News::Nothing => true,
     }
 }
@@ -111,6 +111,15 @@ fn endpoints_that_come_and_go_by_us_are_no_news() {
         assert!(apply(&mut kernel, &plan).is_success());
     }
     assert!(is_quiet(&mut monitor));
+    let add = diff(&KernelState::default(), &endpoint(20));
+    let remove = diff(&endpoint(20), &KernelState::default());
+    for plan in [add, remove] {
+        assert!(apply(&mut kernel, &plan).is_success());
+        let mut told = || monitor.wait(BOUND).unwrap() == News::Endpoints;
+        // A device that is half made or half gone may be suspicious for a moment.
+        assert!(told() || told(), "{plan}");
+        wait_for_quiet(&mut monitor);
+    }
 }
 
 #[test]

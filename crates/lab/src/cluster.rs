@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use model::Span;
 use store::cluster::{ClusterError, ClusterStore, Static};
 
 use crate::error::LabError;
@@ -50,6 +51,9 @@ pub fn creations(spec: &Spec) -> Vec<Vec<String>> {
             line.extend(["--subnet".to_owned(), subnet.to_string()]);
         }
         line.extend(["--backend".to_owned(), network.backend.to_string()]);
+        if network.span == Span::Stretched {
+            line.push("--stretch".to_owned());
+        }
         line.extend(["--vni".to_owned(), (FIRST_VNI + index).to_string()]);
         line
     };
@@ -83,11 +87,12 @@ fn text(spec: &Spec, nodes: &[Node]) -> String {
     for (index, network) in spec.networks.iter().enumerate() {
         let _ = write!(
             text,
-            "\n[[network]]\nname = \"{}\"\nsubnets = [{}]\nvni = {}\nbackend = \"{}\"\n",
+            "\n[[network]]\nname = \"{}\"\nsubnets = [{}]\nvni = {}\nbackend = \"{}\"\nstretch = {}\n",
             network.name,
             quoted(&network.subnets),
             FIRST_VNI + index,
             network.backend,
+            network.span == Span::Stretched,
         );
     }
     text

@@ -15,7 +15,7 @@ pub enum LabError {
     Name(String),
     #[error("{0:?} is no number of nodes: 1 to 16")]
     NodeCount(String),
-    #[error("{0:?} is no network: NAME=CIDR[,CIDR][:vxlan|routed]")]
+    #[error("{0:?} is no network: NAME=CIDR[,CIDR][:vxlan|stretch|routed|ipip]")]
     NetworkText(String),
     #[error(transparent)]
     Word(#[from] ParseError),
@@ -35,7 +35,7 @@ pub enum LabError {
         package: &'static str,
     },
     #[error("these nodes and networks can't be: {0}")]
-    Cluster(Box<FileFault>),
+    Cluster(#[source] Box<FileFault>),
     #[error(transparent)]
     ClusterFile(ClusterError),
 

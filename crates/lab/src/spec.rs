@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::str::FromStr;
 
-use model::{Backend, Family, Mtu, NetworkName, Prefix};
+use model::{Backend, Family, Mtu, NetworkName, Prefix, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -16,6 +16,8 @@ use crate::place;
 pub const NODES_MAX: u8 = 16;
 /// The longest name of a lab, in bytes: names of namespaces and hosts begin with it.
 const NAME_MAX: usize = 32;
+/// The word for one Ethernet over all nodes, in the place of a backend.
+const STRETCH: &str = "stretch";
 /// The least MTU of an underlay, in bytes: what IPv6 needs (RFC 8200 section 5).
 const MTU_MIN: u16 = 1280;
 
@@ -97,12 +99,14 @@ impl From<NodeCount> for u8 {
     }
 }
 
-/// A network over all nodes: `NAME=CIDR[,CIDR][:vxlan|routed]`.
+/// A network over all nodes: `NAME=CIDR[,CIDR][:vxlan|stretch|routed|ipip]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkSpec {
     pub name: NetworkName,
     pub subnets: Vec<Prefix>,
     pub backend: Backend,
+    #[serde(default)]
+    pub span: Span,
 }
 
 impl FromStr for NetworkSpec {
@@ -111,21 +115,24 @@ impl FromStr for NetworkSpec {
         let (name, rest) = text
             .split_once('=')
             .ok_or_else(|| LabError::NetworkText(text.to_owned()))?;
-        let (subnets, backend) = split_backend(rest)?;
+        let (subnets, backend, span) = split_way(rest)?;
         let subnets = subnets.split(',').map(str::parse);
         Ok(Self {
             name: name.parse()?,
             subnets: subnets.collect::<Result<_, _>>()?,
             backend,
+            span,
         })
     }
 }
 
-/// The backend stands behind the last colon; an IPv6 prefix has colons too, and a length there.
-fn split_backend(text: &str) -> Result<(&str, Backend), LabError> {
+/// How it crosses stands behind the last colon; an IPv6 prefix has colons too, and a length there.
+fn split_way(text: &str) -> Result<(&str, Backend, Span), LabError> {
     match text.rsplit_once(':') {
-        Some((subnets, word)) if !word.contains('/') => Ok((subnets, word.parse()?)),
-        _ => Ok((text, Backend::Vxlan)),
+        // Frames cross in VXLAN only.
+        Some((subnets, STRETCH)) => Ok((subnets, Backend::Vxlan, Span::Stretched)),
+        Some((subnets, word)) if !word.contains('/') => Ok((subnets, word.parse()?, Span::Node)),
+        _ => Ok((text, Backend::Vxlan, Span::Node)),
     }
 }
 
@@ -241,7 +248,9 @@ mod tests {
         assert_eq!(vec![web], Spec::usual_networks());
         let flat = network("flat=fd00:51::/48:routed").unwrap();
         assert_eq!(flat.subnets, ["fd00:51::/48".parse().unwrap()]);
-        assert_eq!(flat.backend, Backend::Routed);
+        assert_eq!((flat.backend, flat.span), (Backend::Routed, Span::Node));
+        let wide = network("wide=10.52.0.0/16,fd00:52::/48:stretch").unwrap();
+        assert_eq!((wide.backend, wide.span), (Backend::Vxlan, Span::Stretched));
         for text in [
             "web",
             "=10.0.0.0/8",
@@ -249,6 +258,8 @@ mod tests {
             "web=10.0.0.0",
             "web=10.0.0.0/8:",
             "web=10.0.0.0/8:ospf",
+            "web=10.0.0.0/8:stretch:routed",
+            "web=10.0.0.0/8:routed:stretch",
             "web=10.0.0.0/8,",
             "web=10.0.0.1/8",
         ] {

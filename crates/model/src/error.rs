@@ -53,6 +53,10 @@ pub enum ParseError {
     StretchBackend(Backend),
     #[error("a stretched network needs an IPv4 subnet: MACs are made from it, and tell the node")]
     StretchFamily,
+    #[error(
+        "{0:?} are no addresses of an endpoint of a stretched network: one of IPv4, and one of IPv6 where it has that"
+    )]
+    Whereabouts(Vec<IpAddr>),
     #[error("node subnets of /{node_bits} are no parts of {prefix} that containers can use")]
     NodePrefix { prefix: Prefix, node_bits: u8 },
     #[error("the range {0} is in none of the network's subnets")]

@@ -17,7 +17,9 @@ mod prefix;
 mod range;
 mod rate;
 mod target;
+mod whereabouts;
 
+pub use alias::{Alias, Names};
 pub use endpoint::{CniAttachment, Endpoint, EndpointId, NetnsOrigin};
 pub use error::ParseError;
 pub use mac::Mac;
@@ -31,3 +33,4 @@ pub use prefix::{Family, Prefix};
 pub use range::AddressRange;
 pub use rate::{Rate, Rates};
 pub use target::Target;
+pub use whereabouts::Whereabouts;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Family, MtuSetting, Network, NetworkName, NodeId, NodeName, ParseError, Prefix, Reach, Subnet,
+    Whereabouts,
 };
 
 /// The highest VNI (24 bits, RFC 7348 section 5).
@@ -236,6 +237,9 @@ pub struct ClusterNode {
     /// The node subnets it holds in each network, IPv4 first.
     #[serde(default)]
     pub subnets: BTreeMap<NetworkName, Vec<Prefix>>,
+    /// Its endpoints on stretched networks, as far as it tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<NetworkName, Vec<Whereabouts>>,
     /// When it last said that it is there, in seconds since 1970; `None` where nobody says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<u64>,

@@ -155,9 +155,9 @@ fn can_become(seen: &Link, wanted: &Link) -> bool {
             seen.as_ref().map(|peer| &peer.at) == wanted.as_ref().map(|peer| &peer.at)
         }
         (LinkKind::Vxlan(seen), LinkKind::Vxlan(wanted)) => {
-            let master = wanted.master.clone();
             let moved = Vxlan {
-                master,
+                master: wanted.master.clone(),
+                suppress: wanted.suppress,
                 ..seen.clone()
             };
             moved == *wanted
@@ -197,10 +197,17 @@ fn add_links(
 
 fn add_link(key: &LinkKey, link: &Link, steps: &mut Vec<Step>) {
     steps.push(Step::AddLink(key.clone(), link.clone()));
-    if let LinkKind::Veth { port, .. } = &link.kind
-        && port.hairpin
-    {
-        steps.push(Step::SetLink(key.clone(), LinkChange::Hairpin(true)));
+    let set = |change| Step::SetLink(key.clone(), change);
+    match &link.kind {
+        LinkKind::Veth { port, .. } if port.hairpin => {
+            steps.push(set(LinkChange::Hairpin(true)));
+        }
+        LinkKind::Vxlan(vxlan) if vxlan.suppress => steps.push(set(LinkChange::Suppress(true))),
+        LinkKind::Bridge
+        | LinkKind::Veth { .. }
+        | LinkKind::Vxlan(_)
+        | LinkKind::Tunnel(_)
+        | LinkKind::Ifb => {}
     }
 }
 
@@ -229,6 +236,12 @@ fn change_link(key: &LinkKey, seen: &Link, wanted: &Link, steps: &mut Vec<Step>)
             seen.hairpin != wanted.hairpin
         };
         set(key, hairpin, LinkChange::Hairpin(wanted.hairpin));
+    }
+    if let (LinkKind::Vxlan(seen), LinkKind::Vxlan(wanted)) = (&seen.kind, &wanted.kind) {
+        // As hairpin; and where there is no bridge, there is none to answer.
+        let seen = seen.suppress && !moved;
+        let suppress = LinkChange::Suppress(wanted.suppress);
+        set(key, seen != wanted.suppress, suppress);
     }
     if let (Some(seen), Some(wanted)) = (seen.peer(), wanted.peer()) {
         let Peer { at, mac, mtu } = wanted;

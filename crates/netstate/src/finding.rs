@@ -96,18 +96,14 @@ impl Step {
             Self::DelAddress(key) => {
                 format!("{} had the address {}", device(&key.link), key.address)
             }
-            Self::AddNeighbour(key, _) => {
-                format!("{} lacked the MAC of {}", key.dev, key.address)
-            }
-            Self::DelNeighbour(key) => {
-                format!("{} had a MAC for {}", key.dev, key.address)
-            }
-            Self::AddFdb(key, remote) => {
-                format!("{} did not lead {} to {remote}", key.dev, key.mac)
-            }
-            Self::DelFdb(key) => format!("{} led {} to a node", key.dev, key.mac),
-            Self::AddFlood(key) => format!("{} did not flood to {}", key.dev, key.remote),
-            Self::DelFlood(key) => format!("{} flooded to {}", key.dev, key.remote),
+            Self::AddNeighbour(..)
+            | Self::DelNeighbour(_)
+            | Self::AddFdb(..)
+            | Self::DelFdb(_)
+            | Self::AddFlood(_)
+            | Self::DelFlood(_)
+            | Self::AddPortFdb(_)
+            | Self::DelPortFdb(_) => self.entry_finding(),
             Self::SetRoute(key, route) => route_finding(key, route),
             Self::DelRoute(key) => {
                 let (to, at) = (key.destination, at(&key.netns));
@@ -129,6 +125,26 @@ impl Step {
                 )
             }
             nft => nft.nft_finding(),
+        }
+    }
+
+    fn entry_finding(&self) -> String {
+        match self {
+            Self::AddNeighbour(key, _) => {
+                format!("{} lacked the MAC of {}", key.dev, key.address)
+            }
+            Self::DelNeighbour(key) => {
+                format!("{} had a MAC for {}", key.dev, key.address)
+            }
+            Self::AddFdb(key, remote) => {
+                format!("{} did not lead {} to {remote}", key.dev, key.mac)
+            }
+            Self::DelFdb(key) => format!("{} led {} to a node", key.dev, key.mac),
+            Self::AddFlood(key) => format!("{} did not flood to {}", key.dev, key.remote),
+            Self::DelFlood(key) => format!("{} flooded to {}", key.dev, key.remote),
+            Self::AddPortFdb(key) => format!("{} was not known behind {}", key.mac, key.port),
+            Self::DelPortFdb(key) => format!("{} was taken to be behind {}", key.mac, key.port),
+            _ => String::new(),
         }
     }
 
@@ -191,5 +207,7 @@ fn link_finding(key: &LinkKey, change: &LinkChange) -> String {
         LinkChange::Master(None) => format!("{device} was a port of another bridge"),
         LinkChange::Hairpin(true) => format!("{device} had hairpin off"),
         LinkChange::Hairpin(false) => format!("{device} had hairpin on"),
+        LinkChange::Suppress(true) => format!("{device} had neigh_suppress off"),
+        LinkChange::Suppress(false) => format!("{device} had neigh_suppress on"),
     }
 }

@@ -31,4 +31,4 @@ pub use state::KernelState;
 pub use step::{LinkChange, NodePorts, Object, Plan, Step};
 pub use sysctl::SysctlKey;
 pub use tunnel::{TUNNEL_TTL, Tunnel};
-pub use vxlan::{FdbKey, FloodKey, Learning, NeighbourKey, Vxlan};
+pub use vxlan::{FdbKey, FloodKey, Learning, NeighbourKey, PortFdbKey, Vxlan};

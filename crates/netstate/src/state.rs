@@ -7,8 +7,8 @@ use model::{IfName, Mac};
 
 use crate::nft::{Chain, ChainKey, Datum, ElementKey, NftFamily, SetKey, SetSpec};
 use crate::{
-    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Queue, Route, RouteKey,
-    SysctlKey,
+    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, PortFdbKey, Queue, Route,
+    RouteKey, SysctlKey,
 };
 
 /// Sorted maps from the key of each object to its value, so that a difference of states is a
@@ -24,11 +24,13 @@ pub struct KernelState {
     pub addresses: BTreeSet<AddressKey>,
     /// Devices that are, or must be, up. They are never taken down, only removed.
     pub up: BTreeSet<LinkKey>,
-    /// Permanent entries on our VXLAN devices.
+    /// Permanent entries on our VXLAN devices, and on the bridges that these are ports of.
     pub neighbours: BTreeMap<NeighbourKey, Mac>,
     /// The underlay address of the node where a MAC is.
     pub fdb: BTreeMap<FdbKey, IpAddr>,
     pub floods: BTreeSet<FloodKey>,
+    /// What our bridges know to be behind our VXLAN devices.
+    pub port_fdb: BTreeSet<PortFdbKey>,
     pub routes: BTreeMap<RouteKey, Route>,
     /// Our queues at the way out of the node's devices.
     pub queues: BTreeMap<IfName, Queue>,
@@ -54,6 +56,7 @@ impl KernelState {
         self.neighbours.extend(other.neighbours);
         self.fdb.extend(other.fdb);
         self.floods.extend(other.floods);
+        self.port_fdb.extend(other.port_fdb);
         self.routes.extend(other.routes);
         self.queues.extend(other.queues);
         self.detours.extend(other.detours);
@@ -85,6 +88,7 @@ impl KernelState {
             neighbours: pick(&self.neighbours, &other.neighbours, shared),
             fdb: pick(&self.fdb, &other.fdb, shared),
             floods: pick_set(&self.floods, &other.floods, shared),
+            port_fdb: pick_set(&self.port_fdb, &other.port_fdb, shared),
             routes: pick(&self.routes, &other.routes, shared),
             queues: pick(&self.queues, &other.queues, shared),
             detours: pick(&self.detours, &other.detours, shared),

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::nft::{Chain, ChainKey, Datum, ElementKey, NftFamily, Rule, SetKey, SetSpec};
 use crate::{
-    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Netns, Queue, Route,
-    RouteKey, SysctlKey,
+    AddressKey, Alias, FdbKey, FloodKey, Link, LinkKey, NeighbourKey, Netns, PortFdbKey, Queue,
+    Route, RouteKey, SysctlKey,
 };
 
 /// One change. Its `Display` is the command line that does the same.
@@ -31,6 +31,9 @@ pub enum Step {
     DelFdb(FdbKey),
     AddFlood(FloodKey),
     DelFlood(FloodKey),
+    /// Adds a bridge's entry, or makes it of the one that was learnt.
+    AddPortFdb(PortFdbKey),
+    DelPortFdb(PortFdbKey),
     /// Adds a route or replaces the one with its key.
     SetRoute(RouteKey, Route),
     DelRoute(RouteKey),
@@ -76,6 +79,8 @@ pub enum LinkChange {
     Alias(Alias),
     Master(Option<IfName>),
     Hairpin(bool),
+    /// See [`crate::Vxlan`].
+    Suppress(bool),
 }
 
 /// What a step makes or needs: when it fails, what needs it is not tried.
@@ -139,6 +144,7 @@ impl Step {
             Self::AddNeighbour(key, _) => vec![Object::Link(key.link())],
             Self::AddFdb(key, _) => vec![Object::Link(key.link())],
             Self::AddFlood(key) => vec![Object::Link(key.link())],
+            Self::AddPortFdb(key) => vec![Object::Link(key.link())],
             Self::SetRoute(key, route) => route.link(key).into_iter().map(Object::Link).collect(),
             Self::SetQueue(dev, _) => vec![Object::Link(LinkKey::on_node(dev.clone()))],
             Self::AddDetour(dev, through) => [dev, through]

@@ -42,7 +42,9 @@ impl fmt::Display for Step {
             | Self::AddFdb(..)
             | Self::DelFdb(_)
             | Self::AddFlood(_)
-            | Self::DelFlood(_) => entry(f, self),
+            | Self::DelFlood(_)
+            | Self::AddPortFdb(_)
+            | Self::DelPortFdb(_) => entry(f, self),
             Self::SetQueue(..) | Self::DelQueue(_) | Self::AddDetour(..) | Self::DelDetour(_) => {
                 shaping(f, self)
             }
@@ -185,6 +187,7 @@ fn add_vxlan(f: &mut fmt::Formatter<'_>, vxlan: &Vxlan) -> fmt::Result {
         port,
         learning,
         master,
+        suppress: _,
     } = vxlan;
     if let Some(master) = master {
         write!(f, " master {master}")?;
@@ -203,7 +206,7 @@ fn add_vxlan(f: &mut fmt::Formatter<'_>, vxlan: &Vxlan) -> fmt::Result {
     )
 }
 
-/// The entries of a VXLAN device; nothing for any other step.
+/// The entries of a VXLAN device, and of a bridge for one; nothing for any other step.
 fn entry(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
     match step {
         Step::AddNeighbour(key, mac) => write!(
@@ -228,6 +231,12 @@ fn entry(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
             "bridge fdb del {NO_MAC} dev {} dst {} self",
             key.dev, key.remote
         ),
+        Step::AddPortFdb(key) => write!(
+            f,
+            "bridge fdb replace {} dev {} master static sticky",
+            key.mac, key.port
+        ),
+        Step::DelPortFdb(key) => write!(f, "bridge fdb del {} dev {} master", key.mac, key.port),
         _ => Ok(()),
     }
 }
@@ -264,6 +273,8 @@ fn set_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, change: &LinkChange) -> f
         LinkChange::Master(None) => write!(f, "{ip} link set {name} nomaster"),
         LinkChange::Hairpin(true) => write!(f, "bridge link set dev {name} hairpin on"),
         LinkChange::Hairpin(false) => write!(f, "bridge link set dev {name} hairpin off"),
+        LinkChange::Suppress(true) => write!(f, "bridge link set dev {name} neigh_suppress on"),
+        LinkChange::Suppress(false) => write!(f, "bridge link set dev {name} neigh_suppress off"),
     }
 }
 

@@ -1,5 +1,6 @@
-//! What joins the nodes of an overlay network: VXLAN devices (RFC 7348), and the forwarding and
-//! neighbour entries on them. Nothing is learnt from the wire: every entry is of the plan.
+//! What joins the nodes of an overlay network: VXLAN devices (RFC 7348), the forwarding and
+//! neighbour entries on them, and those on a bridge of which one is a port. What a plan names is
+//! never learnt from the wire.
 
 use std::net::IpAddr;
 
@@ -20,6 +21,9 @@ pub struct Vxlan {
     pub learning: Learning,
     /// The bridge it is a port of; `None` where packets are routed into it.
     pub master: Option<IfName>,
+    /// Whether the bridge answers what asks for a neighbour that it knows behind this port, rather
+    /// than sending the question out by it (`neigh_suppress`, bridge(8)).
+    pub suppress: bool,
 }
 
 /// Where a VXLAN device has its forwarding entries from.
@@ -31,7 +35,8 @@ pub enum Learning {
     Never,
 }
 
-/// A permanent neighbour entry on a VXLAN device: which MAC an address has.
+/// A permanent neighbour entry on a VXLAN device, or on the bridge that has one as port: which MAC
+/// an address has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct NeighbourKey {
     pub dev: IfName,
@@ -54,6 +59,14 @@ pub struct FloodKey {
     pub remote: IpAddr,
 }
 
+/// A forwarding entry of a bridge, which no frame moves (`static sticky`, bridge(8)): the MAC is
+/// behind this port, a VXLAN device.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PortFdbKey {
+    pub port: IfName,
+    pub mac: Mac,
+}
+
 impl NeighbourKey {
     pub fn link(&self) -> LinkKey {
         LinkKey::on_node(self.dev.clone())
@@ -69,5 +82,11 @@ impl FdbKey {
 impl FloodKey {
     pub fn link(&self) -> LinkKey {
         LinkKey::on_node(self.dev.clone())
+    }
+}
+
+impl PortFdbKey {
+    pub fn link(&self) -> LinkKey {
+        LinkKey::on_node(self.port.clone())
     }
 }

@@ -1,21 +1,23 @@
-//! The firewall's two tables: declarations and rules. What a network or an endpoint adds are
-//! elements; only how networks cross to other nodes decides of some rules.
+//! The firewall's two tables: declarations and rules. What an endpoint adds are elements. What a
+//! network adds are elements too; some rules depend on how the networks cross to other nodes and,
+//! while these are few, on what their devices are called (`crossing`).
 //!
 //! `inet pontoon` translates published ports, hides containers behind the node, and keeps
 //! networks apart. `bridge pontoon` guards each port: a container sends what it is, and nothing
 //! else. Packets that touch no bridge of ours pass through both untouched: every base chain
 //! accepts what no rule of it names.
 
+mod crossing;
+mod forward;
 mod guard;
 mod node;
 mod rules;
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
-use model::{NodeId, Vni};
+use model::NodeId;
 use netstate::nft::{ChainKey, DatumType, ElementKey, Item, NftFamily, NftName, SetKey, SetSpec};
 use netstate::{Alias, KernelState};
+
+pub use crossing::{Crossing, Passage, Way};
 
 /// What the names of our ports begin with; the guard knows them by it, so that a port without
 /// elements passes nothing.
@@ -41,8 +43,10 @@ pub(crate) struct Names {
     /// network on the way between nodes, and needs no connection tracking.
     pub across4: &'static str,
     pub across6: &'static str,
-    /// Other nodes' subnets with the device that leads there and the bridge whose network they are
-    /// of, where packets cross as they are or in IP.
+    /// Other nodes' subnets, where packets cross as they are or in IP.
+    pub elsewhere4: &'static str,
+    pub elsewhere6: &'static str,
+    /// The same with the device that leads there and the bridge whose network they are of.
     pub remote4: &'static str,
     pub remote6: &'static str,
     /// Other nodes' addresses in the underlay, where packets cross in VXLAN or in IP.
@@ -81,6 +85,8 @@ pub(crate) const NAMES: Names = Names {
     inside6: "inside6",
     across4: "across4",
     across6: "across6",
+    elsewhere4: "elsewhere4",
+    elsewhere6: "elsewhere6",
     remote4: "remote4",
     remote6: "remote6",
     vteps4: "vteps4",
@@ -102,31 +108,6 @@ pub(crate) const NAMES: Names = Names {
     remotes6: "remotes6",
     remote_targets6: "remotetargets6",
 };
-
-/// How the networks of a node cross to other nodes, as far as rules depend on it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Crossing {
-    /// Of the networks that cross in VXLAN.
-    pub vnis: BTreeSet<Vni>,
-    /// Of those that are stretched.
-    pub stretched: BTreeSet<Vni>,
-    /// This node's underlay address where some cross in IP.
-    pub tunnels: BTreeSet<IpAddr>,
-    /// Whether some cross as they are.
-    pub routed: bool,
-}
-
-impl Crossing {
-    /// Whether there are other nodes.
-    fn has_nodes(&self) -> bool {
-        !self.vnis.is_empty() || self.has_remote()
-    }
-
-    /// Whether the rules for `remote4` and `remote6` are needed.
-    fn has_remote(&self) -> bool {
-        self.routed || !self.tunnels.is_empty()
-    }
-}
 
 /// Both tables, without elements, marked as this node's.
 pub fn ruleset(node: NodeId, crossing: &Crossing) -> KernelState {
@@ -194,6 +175,8 @@ fn declarations() -> Vec<(NftFamily, &'static str, SetSpec)> {
         (NAMES.inside6, interval(&[Ip6, Ifname], &[])),
         (NAMES.across4, interval(&[Ifname, Ip4, Ip4], &[])),
         (NAMES.across6, interval(&[Ifname, Ip6, Ip6], &[])),
+        (NAMES.elsewhere4, interval(&[Ip4], &[])),
+        (NAMES.elsewhere6, interval(&[Ip6], &[])),
         (NAMES.remote4, interval(&[Ip4, Ifname, Ifname], &[])),
         (NAMES.remote6, interval(&[Ip6, Ifname, Ifname], &[])),
         (NAMES.vteps4, hash(&[Ip4], &[])),

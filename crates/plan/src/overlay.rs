@@ -12,12 +12,13 @@ use std::net::IpAddr;
 
 use model::{
     Backend, Family, IfName, Mtu, Network, NodeId, NodeName, OverlayPrefix, Prefix, Span, Vni,
+    Whereabouts,
 };
 use netstate::nft::{Datum, ElementKey, Item, NftFamily};
-use netstate::{KernelState, Netns, Route, RouteKey, Way};
+use netstate::{KernelState, Netns, Route, RouteKey};
 
 use crate::NetworkView;
-use crate::firewall::{NAMES, element};
+use crate::firewall::{NAMES, Passage, Way, element};
 
 pub use ipip::device_name as tunnel_device;
 pub(crate) use ipip::device_part as tunnel_part;
@@ -62,6 +63,8 @@ pub struct Peer {
     /// At most one a family.
     pub underlay: Vec<IpAddr>,
     pub subnets: Vec<Prefix>,
+    /// Its endpoints on the network, where this is stretched, as far as it tells: of its subnets.
+    pub endpoints: Vec<Whereabouts>,
 }
 
 impl Peer {
@@ -136,7 +139,7 @@ fn route(
         destination: subnet,
         metric: METRIC,
     };
-    let way = Way {
+    let way = netstate::Way {
         via,
         dev: dev.clone(),
         source: network.subnet(subnet.family()).map(|own| own.gateway),
@@ -145,16 +148,54 @@ fn route(
     (key, Route::Leads(way))
 }
 
-/// A subnet elsewhere, with the device that leads there and the bridge whose endpoints are of the
-/// same network.
-fn remote_element(subnet: Prefix, device: &IfName, bridge: &IfName) -> ElementKey {
-    let set = match subnet.family() {
-        Family::Ipv4 => NAMES.remote4,
-        Family::Ipv6 => NAMES.remote6,
+/// A subnet elsewhere: by itself, for rules that name the network's devices, and with the device
+/// that leads there and the bridge whose endpoints are of the same network, for where these are
+/// too many for rules.
+fn remote_elements(subnet: Prefix, device: &IfName, bridge: &IfName) -> [ElementKey; 2] {
+    let (elsewhere, remote) = match subnet.family() {
+        Family::Ipv4 => (NAMES.elsewhere4, NAMES.remote4),
+        Family::Ipv6 => (NAMES.elsewhere6, NAMES.remote6),
     };
     let name = |name: &IfName| Item::One(Datum::Ifname(name.clone()));
-    let key = vec![Item::Prefix(subnet), name(device), name(bridge)];
-    element(NftFamily::Inet, set, key)
+    let subnet = || Item::Prefix(subnet);
+    [
+        (elsewhere, vec![subnet()]),
+        (remote, vec![subnet(), name(device), name(bridge)]),
+    ]
+    .map(|(set, key)| element(NftFamily::Inet, set, key))
+}
+
+/// Between the network's bridge and what leads to its other nodes' subnets.
+fn passage(
+    network: &Network,
+    overlay: &OverlayView,
+    (family, device): (Family, &IfName),
+) -> Option<Passage> {
+    network.subnet(family)?;
+    Some(Passage {
+        bridge: network.bridge.clone(),
+        device: device.clone(),
+        whole: overlay.prefix(family)?,
+    })
+}
+
+/// How a network's packets come in that stay in it on the way between nodes.
+pub(crate) fn ways(network: &Network, overlay: &OverlayView) -> Vec<Way> {
+    match (overlay.span, overlay.backend) {
+        (Span::Node, Backend::Vxlan) => vxlan::ways(network, overlay),
+        (Span::Node, Backend::Routed) => routed::ways(network, overlay),
+        (Span::Node, Backend::Ipip) => ipip::ways(network, overlay),
+        (Span::Stretched, _) => across::bridged(network, overlay),
+    }
+}
+
+/// How they pass, where the device is not the network's alone.
+pub(crate) fn passages(network: &Network, overlay: &OverlayView) -> Vec<Passage> {
+    match (overlay.span, overlay.backend) {
+        (Span::Node, Backend::Routed) => routed::passages(network, overlay),
+        (Span::Node, Backend::Ipip) => ipip::passages(network, overlay),
+        (Span::Node, Backend::Vxlan) | (Span::Stretched, _) => Vec::new(),
+    }
 }
 
 /// Lets in what another node sends.

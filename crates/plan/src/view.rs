@@ -4,7 +4,7 @@ use model::{Backend, Endpoint, Family, IfName, Mtu, NetnsOrigin, Network, NodeId
 use netstate::{KernelState, Netns, SysctlKey};
 
 use crate::firewall::Crossing;
-use crate::overlay::{OverlayView, tunnel_part};
+use crate::overlay::{OverlayView, passages, tunnel_part, ways};
 use crate::{endpoint_part, network_part, overlay_part, ruleset};
 
 /// Everything the state of a node's kernel depends on.
@@ -40,7 +40,6 @@ pub fn desired(view: &View) -> KernelState {
     if view.networks.is_empty() {
         return state;
     }
-    state.extend(ruleset(view.node, &crossing(view)));
     for network in &view.networks {
         state.extend(network_part(view.node, network));
         state.extend(overlay_part(view.node, network));
@@ -49,20 +48,30 @@ pub fn desired(view: &View) -> KernelState {
         }
     }
     state.extend(tunnel_part(view.node, &view.networks));
+    state.extend(ruleset(view.node, &crossing(view, &state)));
     state.sysctls.extend(forwarding(view));
     state
 }
 
-fn crossing(view: &View) -> Crossing {
+/// `parts` are the networks'.
+fn crossing(view: &View, parts: &KernelState) -> Crossing {
     let overlays = || view.networks.iter().filter_map(|n| n.overlay.as_ref());
     let by = |backend: Backend| overlays().filter(move |overlay| overlay.backend == backend);
     let stretched = by(Backend::Vxlan).filter(|overlay| overlay.span == Span::Stretched);
-    Crossing {
+    let locals = by(Backend::Vxlan).map(|overlay| overlay.local);
+    let networks = view.networks.iter();
+    let crossing = networks.filter_map(|n| Some((&n.network, n.overlay.as_ref()?)));
+    let mut crossing = Crossing {
         vnis: by(Backend::Vxlan).map(|overlay| overlay.vni).collect(),
         stretched: stretched.map(|overlay| overlay.vni).collect(),
+        families: locals.map(Family::of).collect(),
         tunnels: by(Backend::Ipip).map(|overlay| overlay.local).collect(),
-        routed: by(Backend::Routed).next().is_some(),
-    }
+        ways: crossing.clone().flat_map(|(n, o)| ways(n, o)).collect(),
+        passages: crossing.flat_map(|(n, o)| passages(n, o)).collect(),
+        ..Crossing::default()
+    };
+    crossing.read(parts);
+    crossing
 }
 
 /// A node forwards the families that some network reaches the outside or other nodes with.

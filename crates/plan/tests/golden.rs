@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use model::{
     Backend, Endpoint, EndpointId, Family, Mac, Mtu, NetnsOrigin, Network, NetworkId, NetworkKind,
-    NodeId, OverlayPrefix, Publish, Rates, Reach, Span, Subnet, Target,
+    NodeId, OverlayPrefix, Publish, Rates, Reach, Span, Subnet, Target, Whereabouts,
 };
 use netstate::{KernelState, Plan, Step, diff};
 use plan::{
@@ -213,6 +213,7 @@ fn overlay(backend: Backend, local: &str, peers: [&[&str]; 2]) -> NetworkView {
         subnets: [format!("10.50.{n}.0/24"), format!("fd00:50:0:{n}::/64")]
             .map(|subnet| subnet.parse().unwrap())
             .into(),
+        endpoints: Vec::new(),
     };
     view.mtu = Mtu::try_from(1450).unwrap();
     view.overlay = Some(OverlayView {
@@ -270,6 +271,9 @@ fn stretched(local: &str, peers: [&[&str]; 2]) -> NetworkView {
     let mut view = overlay(Backend::Vxlan, local, peers);
     let overlay = view.overlay.as_mut().unwrap();
     overlay.span = Span::Stretched;
+    // The second node tells of an endpoint.
+    let known = ["10.50.2.9", "fd00:50:0:2::9"].map(|address| address.parse().unwrap());
+    overlay.peers[0].endpoints = vec![Whereabouts::new(&known).unwrap()];
     let whole = overlay.prefixes.iter().map(|part| part.prefix);
     let subnets = whole.zip(&view.network.subnets).map(|(whole, part)| {
         let subnet = Subnet::new(whole, Some(part.gateway)).unwrap();

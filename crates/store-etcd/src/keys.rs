@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! v1/cluster/networks/NETWORK         the network
-//! v1/cluster/nodes/NODE               the node, with the subnets it holds
+//! v1/cluster/nodes/NODE               the node, with the subnets it holds and the endpoints it tells of
 //! v1/cluster/subnets/NETWORK/PREFIX   who holds it: there is one, or none
 //! v1/alive/NODE                       when it was last heard of; goes by itself
 //! ```
@@ -38,6 +38,11 @@ impl Keys {
 
     pub fn all(&self) -> (Vec<u8>, Vec<u8>) {
         range(self.root.to_string())
+    }
+
+    /// One that is never written, in the range that a node may read.
+    pub fn nobodys(&self) -> Vec<u8> {
+        self.root.to_string().into_bytes()
     }
 
     /// What wakes who waits.

@@ -106,6 +106,7 @@ impl Etcd {
         if record.subnets.remove(network).is_none() {
             return Ok(Attempt::Done(()));
         }
+        record.endpoints.remove(network);
         let key = Key::Node(member.name.clone());
         let mut change = Change::new(&self.keys)
             .if_unchanged(&key, revision)

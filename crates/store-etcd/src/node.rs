@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use model::NodeName;
-use store::cluster::{ClusterError, Member, Unreadable};
+use model::{NetworkName, NodeName};
+use store::cluster::{ClusterError, Endpoints, Member, Unreadable, rules};
 
 use crate::change::{Change, OPS_MAX, own_keys};
 use crate::keys::Key;
@@ -35,6 +35,7 @@ impl Etcd {
                 id: member.id,
                 underlay: underlay.to_vec(),
                 subnets: BTreeMap::new(),
+                endpoints: BTreeMap::new(),
             };
             let change = Change::new(&self.keys).if_absent(&key).put(&key, &record);
             let change = change.map_err(|fault| self.refuse(fault))?;
@@ -62,6 +63,33 @@ impl Etcd {
             change = put.map_err(|fault| self.refuse(fault))?;
         }
         self.tell_alive(change, member, own.alive.map(|kept| kept.lease), now_secs)
+    }
+
+    /// The node's parts stay as they are between looking and writing.
+    pub(crate) fn try_tell(
+        &mut self,
+        member: &Member,
+        endpoints: &Endpoints,
+    ) -> Result<Attempt<bool>, ClusterError> {
+        let view = self.view()?;
+        let (node, revision) = view.own_node(member, &self.keys)?;
+        if node.endpoints == *endpoints {
+            return Ok(Attempt::Done(false));
+        }
+        let networks = |name: &NetworkName| view.networks.get(name)?.record.as_ref();
+        let held = |name: &NetworkName| node.subnets.get(name);
+        let checked = rules::check_endpoints(endpoints, networks, held);
+        checked.map_err(|why| ClusterError::Endpoints {
+            node: member.name.clone(),
+            why,
+        })?;
+        let record = NodeRecord {
+            endpoints: endpoints.clone(),
+            ..node.clone()
+        };
+        let key = Key::Node(member.name.clone());
+        let change = Change::new(&self.keys).if_unchanged(&key, revision);
+        self.commit(change.put(&key, &record), key, true)
     }
 
     /// Makes a change together with the sign of life.

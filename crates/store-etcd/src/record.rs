@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use model::{NetworkName, NodeId, NodeName, Overlay, Prefix};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use store::cluster::{Member, rules};
+use store::cluster::{Endpoints, Member, rules};
 
 use crate::error::Fault;
 
-/// The longest value that is looked at, in bytes.
-const VALUE_BYTES_MAX: usize = 64 * 1024;
+/// The longest value that is looked at, in bytes: a node's with all the endpoints that it may tell
+/// of.
+const VALUE_BYTES_MAX: usize = 96 * 1024;
 
 /// A node, below its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub struct NodeRecord {
     pub underlay: Vec<IpAddr>,
     #[serde(default)]
     pub subnets: BTreeMap<NetworkName, Vec<Prefix>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: Endpoints,
 }
 
 /// Who holds a node subnet.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{NetworkName, NodeName, Overlay, Prefix};
-use store::cluster::{CHANGE_TRIES, ClusterError, ClusterStore, Member, Revision, Snapshot, rules};
+use store::cluster::{
+    CHANGE_TRIES, ClusterError, ClusterStore, Endpoints, Member, Revision, Snapshot, rules,
+};
 
 use crate::change::Change;
 use crate::connection::{Connection, Next};
@@ -178,6 +180,17 @@ impl ClusterStore for Etcd {
         }
     }
 
+    /// By a key that nobody has: a server without a quorum does not answer that either.
+    fn probe(&mut self) -> Result<(), ClusterError> {
+        let request = wire::RangeRequest {
+            key: self.keys.nobodys(),
+            range_end: Vec::new(),
+        };
+        let answer = self.connection.ask(wire::RANGE, &request);
+        let answer: Result<wire::RangeResponse, Fault> = answer;
+        answer.map(drop).map_err(|fault| self.refuse(fault))
+    }
+
     fn create_network(&mut self, overlay: &Overlay) -> Result<(), ClusterError> {
         self.retry(|etcd, attempt| etcd.try_create(overlay, attempt))
     }
@@ -202,6 +215,14 @@ impl ClusterStore for Etcd {
         member: &Member,
     ) -> Result<Vec<Prefix>, ClusterError> {
         self.retry(|etcd, attempt| etcd.try_claim(network, member, attempt))
+    }
+
+    fn tell_endpoints(
+        &mut self,
+        member: &Member,
+        endpoints: &Endpoints,
+    ) -> Result<bool, ClusterError> {
+        self.retry(|etcd, _| etcd.try_tell(member, endpoints))
     }
 
     fn release(&mut self, network: &NetworkName, member: &Member) -> Result<(), ClusterError> {

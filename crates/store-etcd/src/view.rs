@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Cluster, ClusterNode, NetworkName, NodeId, NodeName, Overlay, Prefix};
-use store::cluster::{ClusterError, Member, Revision, Snapshot, Unreadable, rules};
+use store::cluster::{ClusterError, Endpoints, Member, Revision, Snapshot, Unreadable, rules};
 
 use crate::keys::{Key, Keys};
 use crate::record::{
@@ -126,12 +126,35 @@ impl View {
                 }),
             }
         }
+        let endpoints = self.endpoints(name, record.endpoints, &own, keys);
         ClusterNode {
             name: name.clone(),
             id: Some(record.id),
             underlay: record.underlay,
             subnets: own,
+            endpoints,
             seen_at: self.alive.get(name).copied().flatten(),
+        }
+    }
+
+    /// What a node tells of its endpoints; nothing where some of it is not the node's to tell.
+    fn endpoints(
+        &mut self,
+        name: &NodeName,
+        told: Endpoints,
+        own: &BTreeMap<NetworkName, Vec<Prefix>>,
+        keys: &Keys,
+    ) -> Endpoints {
+        let networks = |name: &NetworkName| self.networks.get(name)?.record.as_ref();
+        match rules::check_endpoints(&told, networks, |name| own.get(name)) {
+            Ok(()) => told,
+            Err(why) => {
+                self.unreadable.push(Unreadable {
+                    key: keys.print(&Key::Node(name.clone())),
+                    why: why.to_string(),
+                });
+                Endpoints::new()
+            }
         }
     }
 

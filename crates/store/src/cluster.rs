@@ -13,10 +13,11 @@ mod memory;
 pub mod rules;
 mod static_file;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use model::{Cluster, NetworkName, NodeId, NodeName, Overlay, Prefix};
+use model::{Cluster, NetworkName, NodeId, NodeName, Overlay, Prefix, Whereabouts};
 
 pub use document::FileFault;
 pub use error::{ClusterError, Said, Unreadable};
@@ -27,6 +28,12 @@ pub use static_file::Static;
 pub const SILENT_GRACE_SECS: u64 = 24 * 60 * 60;
 /// How often one change is tried while others change the same, before it is given up.
 pub const CHANGE_TRIES: u32 = 20;
+
+/// How many endpoints a node tells of at most. Of those beyond the others learn as any switch does.
+pub const ENDPOINTS_MAX: usize = 1000;
+
+/// A node's endpoints on its stretched networks.
+pub type Endpoints = BTreeMap<NetworkName, Vec<Whereabouts>>;
 
 /// A node as itself: its name, and the identity of its records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +80,12 @@ pub trait ClusterStore: Send {
     /// As `read`. It answers at once then: the caller waits before it asks again.
     fn wait(&mut self, since: &Revision, bound: Duration) -> Result<bool, ClusterError>;
 
+    /// Whether it answers, at next to no cost for it: for who waits that it comes back.
+    ///
+    /// # Errors
+    /// As `read`.
+    fn probe(&mut self) -> Result<(), ClusterError>;
+
     /// # Errors
     /// `NetworkNameTaken`, `VniTaken`, `PrefixTaken`, `Overlay` where the network does not fit;
     /// `Contended`, and as `read`.
@@ -106,6 +119,18 @@ pub trait ClusterStore: Send {
         network: &NetworkName,
         member: &Member,
     ) -> Result<Vec<Prefix>, ClusterError>;
+
+    /// The node's endpoints, in place of those that it told of before. False where it has told of
+    /// the same, or the store keeps none.
+    ///
+    /// # Errors
+    /// `NodeUnknown` (it joins first), `Endpoints` where they are not the node's to tell of;
+    /// `Contended`, and as `read`.
+    fn tell_endpoints(
+        &mut self,
+        member: &Member,
+        endpoints: &Endpoints,
+    ) -> Result<bool, ClusterError>;
 
     /// Gives the node's subnets of a network back. Success where it has none.
     ///

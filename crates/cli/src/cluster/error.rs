@@ -65,6 +65,7 @@ pub fn class_of_store(error: &ClusterError) -> Option<ErrorClass> {
         | ClusterError::File { .. }
         | ClusterError::ReadOnly { .. }
         | ClusterError::Overlay { .. }
+        | ClusterError::Endpoints { .. }
         | ClusterError::UnderlayOther { .. }
         | ClusterError::Underlay(_) => ErrorClass::Usage,
         ClusterError::NetworkNameTaken(_)

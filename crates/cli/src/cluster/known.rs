@@ -4,13 +4,12 @@ use std::path::Path;
 
 use agent::{ClusterPlace, read_report};
 use anyhow::{Error, Result};
-use engine::Engine;
+use engine::{Engine, now_secs};
 use model::{Cluster, NodeName};
 use serde::Serialize;
 use store::cluster::ClusterError;
 
 use super::error::CommandError;
-use super::now_secs;
 
 /// Who says what the cluster is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

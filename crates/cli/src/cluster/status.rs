@@ -61,6 +61,8 @@ pub struct OverlayStatus {
     pub endpoints: usize,
     pub mtu: Option<Mtu>,
     pub state: OverlayState,
+    /// VXLAN packets for it that were dropped for where they come from, since the rules were made.
+    pub forged: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -106,7 +108,7 @@ pub fn status(engine: &Engine, state_dir: &Path, place: Option<&ClusterPlace>) -
             Some(me) => underlay(me, &engine.stack(None)?),
             None => Vec::new(),
         },
-        networks: networks(&engine.networks()?, cluster, me),
+        networks: with_forged(networks(&engine.networks()?, cluster, me)),
         wrong: without_echoes(wrong),
         cluster: known.map(|known| ClusterStatus {
             source: known.source,
@@ -162,6 +164,7 @@ fn networks(
             endpoints: 0,
             mtu: None,
             state: OverlayState::Missing,
+            forged: 0,
         }
     }));
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -197,7 +200,18 @@ fn of_node(
             true => OverlayState::AsAgreed,
             false => OverlayState::Stranded,
         },
+        forged: 0,
     }
+}
+
+/// Nothing where the rules can't be read: what is wrong with them is said elsewhere.
+fn with_forged(mut networks: Vec<OverlayStatus>) -> Vec<OverlayStatus> {
+    let drops = engine::dropped().unwrap_or_default();
+    for network in networks.iter_mut().filter(|network| network.vni.is_some()) {
+        let of_it = drops.iter().filter(|drop| drop.vni == network.vni);
+        network.forged = of_it.map(|drop| drop.packets).sum();
+    }
+    networks
 }
 
 fn without_echoes(mut sentences: Vec<String>) -> Vec<String> {

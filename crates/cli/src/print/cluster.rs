@@ -182,7 +182,7 @@ fn named(name: &NodeName, me: Option<&NodeName>) -> String {
 fn seen(node: &ClusterNode) -> String {
     match node.seen_at {
         None => "-".to_owned(),
-        Some(at) => format!("{} ago", age(crate::cluster::now_secs().saturating_sub(at))),
+        Some(at) => format!("{} ago", age(engine::now_secs().saturating_sub(at))),
     }
 }
 

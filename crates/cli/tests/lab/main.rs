@@ -6,6 +6,7 @@ mod death;
 mod fast;
 mod faults;
 mod ground;
+mod known;
 mod life;
 mod nodes;
 mod pulse;

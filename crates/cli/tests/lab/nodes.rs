@@ -119,6 +119,18 @@ fn vxlan_from_who_is_no_node_is_dropped_and_counted() {
     }
     wait_until("they are counted", BOUND, || dropped(&ground) >= before + 5);
     assert_eq!(hear(), None);
+    let status = ground.on("n1", "pontoon status || test $? = 10");
+    let line = status
+        .lines()
+        .find(|line| line.contains("VXLAN packet(s) for web"));
+    assert!(
+        line.is_some_and(|line| line.contains("no node's")),
+        "{status}"
+    );
+    let json = ground.on("n1", "pontoon --json status || test $? = 10");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let forged = &json["networks"][0]["forged"];
+    assert!(forged.as_u64().is_some_and(|count| count >= 5), "{json}");
     held.kill().unwrap();
     held.wait().unwrap();
 }

@@ -109,6 +109,7 @@ impl Lab {
                 id: None,
                 underlay: underlay(n, families),
                 subnets: subnets.collect::<BTreeMap<_, _>>(),
+                endpoints: BTreeMap::new(),
                 seen_at: None,
             };
             cluster.nodes.insert(name, member);

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod ipip;
+mod known;
 mod lab;
+mod rules;
 mod stretched;
 
 use std::net::SocketAddr;

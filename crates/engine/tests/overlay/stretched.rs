@@ -26,7 +26,7 @@ fn stretched(name: &str, number: u8) -> Overlay {
 }
 
 /// Three nodes with a container each.
-fn wire(families: &[&str]) -> (Lab, Vec<Vec<IpAddr>>) {
+pub fn wire(families: &[&str]) -> (Lab, Vec<Vec<IpAddr>>) {
     let lab = Lab::new(&[stretched("web", 50)], families);
     lab.adopt_all();
     let attach = |n: usize| lab.attach(n, "web", &format!("c{n}"));

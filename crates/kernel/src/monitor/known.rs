@@ -14,6 +14,7 @@ use crate::error::KernelError;
 use crate::namespace::Namespace;
 use crate::netlink::{Attrs, Author, Notice, read_u16, read_u32};
 use crate::rtnl::address::AddressInfo;
+use crate::rtnl::fdb::NDA_MASTER;
 use crate::rtnl::link_read::LinkInfo;
 use crate::rtnl::route::RouteInfo;
 use crate::steps::DOOMED;
@@ -27,10 +28,10 @@ const NETCONF_INDEX: u16 = 1;
 const NETCONF_ALL: u32 = u32::MAX;
 /// Bytes of `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;
-/// Bytes of `struct ndmsg`, and the bridge that an entry is of; entries of a device itself have
-/// none.
+/// Bytes of `struct ndmsg`.
 const NEIGHBOUR_HEADER: usize = 12;
-const NDA_MASTER: u16 = 9;
+/// What forwarding entries are that were learnt.
+const LEARNT: u16 = libc::NUD_REACHABLE | libc::NUD_STALE;
 /// An address that detecting duplicates (RFC 4862) has not passed can't be used.
 const UNUSABLE: u32 = libc::IFA_F_TENTATIVE | libc::IFA_F_DADFAILED;
 
@@ -39,6 +40,8 @@ pub struct Known {
     devices: BTreeMap<u32, Device>,
     addresses: BTreeMap<(u32, IpAddr, u8), Usable>,
     suspects: BTreeSet<Suspect>,
+    /// Whether ports of ours came into use, or went out of it.
+    endpoints: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +88,11 @@ impl Device {
         self.is_ours && self.up && is_connected
     }
 
+    /// One that passes packets.
+    fn is_endpoint(&self) -> bool {
+        self.is("veth") && self.is_in_use()
+    }
+
     fn is(&self, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind)
     }
@@ -99,6 +107,7 @@ impl Known {
             devices: links.map(|info| (info.index, Device::of(info))).collect(),
             addresses: addresses.map(|info| address(&info)).collect(),
             suspects: BTreeSet::new(),
+            endpoints: false,
         })
     }
 
@@ -109,6 +118,11 @@ impl Known {
     /// Whether something was suspicious up to now.
     pub fn take_suspicion(&mut self) -> bool {
         !std::mem::take(&mut self.suspects).is_empty()
+    }
+
+    /// Whether endpoints have come or gone up to now.
+    pub fn take_endpoints(&mut self) -> bool {
+        std::mem::take(&mut self.endpoints)
     }
 
     pub fn suspect_node(&mut self) {
@@ -151,6 +165,7 @@ impl Known {
         }
         let now = Device::of(info);
         let before = self.devices.insert(index, now.clone())?;
+        self.endpoints |= before.is_endpoint() != now.is_endpoint();
         let concerns = before.is_in_use() || (!before.is_ours && self.has_address(index));
         if before != now && concerns {
             self.suspect(Some(index));
@@ -176,7 +191,8 @@ impl Known {
 
     /// Whatever was suspicious about a device that is gone is no more.
     fn forget(&mut self, index: u32) {
-        self.devices.remove(&index);
+        let device = self.devices.remove(&index);
+        self.endpoints |= device.is_some_and(|device| device.is_endpoint());
         self.addresses.retain(|(at, ..), _| *at != index);
         self.suspects.remove(&Suspect::Device(index));
     }
@@ -209,20 +225,27 @@ impl Known {
         Some(())
     }
 
-    /// Entries of our VXLAN devices. The kernel names the author of a neighbour's change, and not
-    /// of a forwarding entry's. What nobody asked for is the neighbour table at work.
+    /// Entries of our VXLAN devices, and of our bridges that concern these. The kernel names the
+    /// author of a neighbour's change, and not of a forwarding entry's. What nobody asked for is
+    /// the neighbour table at work, and what is learnt, the bridge.
     fn note_neighbour(&mut self, notice: &Notice<'_>) -> Option<()> {
         let index = read_u32(notice.payload.get(4..)?)?;
         let state = read_u16(notice.payload.get(8..)?)?;
         let device = self.devices.get(&index)?;
-        if !(device.is_ours && device.is("vxlan")) {
+        let has_entries = device.is("vxlan") || device.is("bridge");
+        if !(device.is_ours && has_entries) {
             return None;
         }
         let is_forwarding = *notice.payload.first()? == AF_BRIDGE;
         let attrs = Attrs::behind(notice.payload, NEIGHBOUR_HEADER);
         let was_permanent = notice.kind == libc::RTM_DELNEIGH && state & libc::NUD_PERMANENT != 0;
         let concerns = match (is_forwarding, notice.author) {
-            (true, _) => attrs.get(NDA_MASTER).is_none(),
+            (true, _) if state & LEARNT != 0 => false,
+            // An entry that bears no mark of ours is news where it goes.
+            (true, _) if attrs.get(NDA_MASTER).is_some() => {
+                device.is("vxlan") && notice.kind == libc::RTM_DELNEIGH
+            }
+            (true, _) => true,
             (false, Author::Ours) => false,
             (false, Author::Stranger) => true,
             (false, Author::Nobody) => was_permanent,

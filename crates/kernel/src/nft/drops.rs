@@ -1,6 +1,7 @@
 //! How many packets the rules of our tables dropped. Each such rule counts them; what the
 //! administrator's own chain does is not ours to tell.
 
+use model::Vni;
 use netstate::Netns;
 use netstate::nft::{ADMIN_CHAIN, NftFamily, Verdict};
 use rustix::io::Errno;
@@ -14,12 +15,16 @@ use crate::namespace::{Namespace, or_nothing};
 use crate::netlink::{Attrs, NetlinkError};
 
 const COUNTER_PACKETS: u16 = 2;
+/// Bytes of a VNI in a VXLAN header (RFC 7348 section 5); our rules compare nothing else so long.
+const VNI_BYTES: usize = 3;
 
 /// What the rules of a chain dropped, since they were made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
     pub family: NftFamily,
     pub chain: String,
+    /// The network that the packets were for, where the rules are about one VNI.
+    pub vni: Option<Vni>,
     pub packets: u64,
 }
 
@@ -40,14 +45,22 @@ pub fn dropped() -> Result<Vec<Dropped>, KernelError> {
             }) => Vec::new(),
             rules => or_nothing(rules).map_err(Listed::Tables.failed(&Netns::Node))?,
         };
-        for (chain, packets) in rules {
-            match all.last_mut() {
-                Some(last) if last.family == family && last.chain == chain => {
-                    last.packets = last.packets.saturating_add(packets);
-                }
-                _ => all.push(Dropped {
+        for Drops {
+            chain,
+            vni,
+            packets,
+        } in rules
+        {
+            let known = all.iter_mut().rev().find(|known| {
+                let of = (known.family, &known.chain, known.vni);
+                of == (family, &chain, vni)
+            });
+            match known {
+                Some(known) => known.packets = known.packets.saturating_add(packets),
+                None => all.push(Dropped {
                     family,
                     chain,
+                    vni,
                     packets,
                 }),
             }
@@ -56,14 +69,21 @@ pub fn dropped() -> Result<Vec<Dropped>, KernelError> {
     Ok(all)
 }
 
-/// The chain of a rule that drops, and how many packets it did.
-fn read(_: u16, payload: &[u8]) -> Option<(String, u64)> {
+/// A rule that drops.
+struct Drops {
+    chain: String,
+    vni: Option<Vni>,
+    packets: u64,
+}
+
+/// `None` for a rule of another kind.
+fn read(_: u16, payload: &[u8]) -> Option<Drops> {
     let rule = wire::attrs(payload);
     let chain = rule.text(RULE_CHAIN)?;
     if !wire::is_ours(rule) || chain == ADMIN_CHAIN {
         return None;
     }
-    let mut packets = None;
+    let (mut packets, mut vni) = (None, None);
     let mut drops = false;
     for (_, expression) in rule.nested(RULE_EXPRESSIONS) {
         let expression = Attrs::new(expression);
@@ -71,10 +91,22 @@ fn read(_: u16, payload: &[u8]) -> Option<(String, u64)> {
         match decode::get(expression.text(EXPR_NAME)?, data) {
             Some(Instruction::Counter) => packets = wire::get_u64(data, COUNTER_PACKETS),
             Some(Instruction::Verdict(Verdict::Drop)) => drops = true,
+            Some(Instruction::Cmp {
+                equal: true, data, ..
+            }) if data.len() == VNI_BYTES => {
+                let bits = data
+                    .iter()
+                    .fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+                vni = Vni::try_from(bits).ok();
+            }
             _ => {}
         }
     }
-    Some((chain.to_owned(), packets.filter(|_| drops)?))
+    Some(Drops {
+        chain: chain.to_owned(),
+        vni,
+        packets: packets.filter(|_| drops)?,
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Forwarding entries of VXLAN devices (`vxlan_fdb_add`, drivers/net/vxlan/vxlan_core.c).
+//! Forwarding entries of VXLAN devices (`vxlan_fdb_add`, drivers/net/vxlan/vxlan_core.c), and of
+//! bridges for a VXLAN device that is a port of theirs (`br_fdb_add`, net/bridge/br_fdb.c).
 
 use std::net::IpAddr;
 
-use netstate::{FdbKey, FloodKey};
+use netstate::{FdbKey, FloodKey, PortFdbKey};
 
 use super::neighbour::{HEADER, header};
 use super::{CREATE, REPLACE, REQUEST, address_bytes, read_address};
@@ -12,6 +13,11 @@ use crate::netlink::{Attrs, Message, read_u16, read_u32};
 const APPEND: u16 = libc::NLM_F_APPEND as u16;
 /// `NTF_SELF`: the device's own entry, not that of the bridge it is a port of.
 const NTF_SELF: u8 = libc::NTF_SELF;
+/// `NTF_MASTER`: an entry of the bridge. `NTF_STICKY`: no frame moves it to another port.
+const NTF_MASTER: u8 = libc::NTF_MASTER;
+const NTF_STICKY: u8 = 0x40;
+/// The bridge that an entry is of (`NDA_MASTER`, `include/uapi/linux/neighbour.h`).
+pub const NDA_MASTER: u16 = 9;
 const FAMILY: u8 = libc::AF_BRIDGE as u8;
 /// The MAC of the entries that lead what no other entry does.
 const NO_MAC: [u8; 6] = [0; 6];
@@ -51,7 +57,38 @@ pub fn del_flood(key: &FloodKey, index: u32) -> Message {
     to(message(libc::RTM_DELNEIGH, 0, NO_MAC, index), key.remote)
 }
 
-/// The entries of one device.
+fn of_bridge(kind: u16, flags: u16, key: &PortFdbKey, index: u32) -> Message {
+    let header = header(FAMILY, index, libc::NUD_NOARP, NTF_MASTER | NTF_STICKY);
+    let mut message = Message::new(kind, REQUEST | flags, &header);
+    message.attr(libc::NDA_LLADDR, &key.mac.bytes());
+    message
+}
+
+/// Has the bridge know a MAC behind a port.
+pub fn set_behind(key: &PortFdbKey, index: u32) -> Message {
+    of_bridge(libc::RTM_NEWNEIGH, CREATE | REPLACE, key, index)
+}
+
+pub fn del_behind(key: &PortFdbKey, index: u32) -> Message {
+    of_bridge(libc::RTM_DELNEIGH, 0, key, index)
+}
+
+/// The MAC that a bridge was told to be behind this port for good; `None` of any other entry.
+pub fn read_behind(kind: u16, payload: &[u8], port: u32) -> Option<[u8; 6]> {
+    let flags = *payload.get(10)?;
+    let is_sticky = flags & NTF_STICKY != 0 && flags & NTF_SELF == 0;
+    let is_static = read_u16(payload.get(8..)?)? & libc::NUD_NOARP != 0;
+    let is_of_port = read_u32(payload.get(4..)?)? == port;
+    if kind != libc::RTM_NEWNEIGH || payload[0] != FAMILY {
+        return None;
+    }
+    let attrs = Attrs::behind(payload, HEADER);
+    attrs.get(NDA_MASTER)?;
+    let mac = attrs.get(libc::NDA_LLADDR)?.try_into().ok()?;
+    (is_sticky && is_static && is_of_port).then_some(mac)
+}
+
+/// The entries of one device, and those of its bridge for it.
 pub fn dump(index: u32) -> Message {
     Message::new(libc::RTM_GETNEIGH, REQUEST, &header(FAMILY, index, 0, 0))
 }

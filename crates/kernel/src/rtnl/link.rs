@@ -12,6 +12,8 @@ use crate::netlink::Message;
 const VETH_INFO_PEER: u16 = 1;
 /// `IFLA_BRPORT_MODE`, which is hairpin (`include/uapi/linux/if_link.h`).
 pub(super) const BRPORT_MODE: u16 = 4;
+/// `IFLA_BRPORT_NEIGH_SUPPRESS`.
+pub(super) const BRPORT_NEIGH_SUPPRESS: u16 = 32;
 /// `NETNSA_NSID` and `NETNSA_FD` (`include/uapi/linux/net_namespace.h`).
 const NETNSA_NSID: u16 = 1;
 const NETNSA_FD: u16 = 3;
@@ -248,11 +250,20 @@ pub fn set_master(name: &IfName, index: u32) -> Message {
 }
 
 pub fn set_hairpin(name: &IfName, on: bool) -> Message {
+    set_port(name, BRPORT_MODE, on)
+}
+
+pub fn set_suppress(name: &IfName, on: bool) -> Message {
+    set_port(name, BRPORT_NEIGH_SUPPRESS, on)
+}
+
+/// Switches an attribute of a bridge's port.
+fn set_port(name: &IfName, attribute: u16, on: bool) -> Message {
     let mut message = named(libc::RTM_NEWLINK, name);
     message.nest(libc::IFLA_LINKINFO, |info| {
         info.attr(libc::IFLA_INFO_SLAVE_KIND, b"bridge")
             .nest(libc::IFLA_INFO_SLAVE_DATA, |port| {
-                port.attr(BRPORT_MODE, &[u8::from(on)]);
+                port.attr(attribute, &[u8::from(on)]);
             });
     });
     message

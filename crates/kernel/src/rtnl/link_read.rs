@@ -3,7 +3,7 @@
 use model::{IfName, Mac};
 use netstate::Tunnel;
 
-use super::link::BRPORT_MODE;
+use super::link::{BRPORT_MODE, BRPORT_NEIGH_SUPPRESS};
 use super::tunnel;
 use super::vxlan::VxlanInfo;
 use crate::netlink::{Attrs, read_u32};
@@ -32,6 +32,8 @@ pub struct LinkInfo {
     pub alias: Option<String>,
     pub kind: Option<String>,
     pub hairpin: bool,
+    /// `neigh_suppress` of a bridge's port.
+    pub suppress: bool,
     pub vxlan: Option<VxlanInfo>,
     pub tunnel: Option<Tunnel>,
     pub accepts_ra: bool,
@@ -71,6 +73,7 @@ impl LinkInfo {
             alias: attrs.text(libc::IFLA_IFALIAS).map(str::to_owned),
             kind: info.text(libc::IFLA_INFO_KIND).map(str::to_owned),
             hairpin: is_bridge_port && port.get(BRPORT_MODE) == Some(&[1]),
+            suppress: is_bridge_port && port.get(BRPORT_NEIGH_SUPPRESS) == Some(&[1]),
             vxlan: VxlanInfo::read(info.nested(libc::IFLA_INFO_DATA)).filter(|_| is_vxlan),
             tunnel: tunnel::read(info.nested(libc::IFLA_INFO_DATA)).filter(|_| is_tunnel),
             accepts_ra: conf_value(conf, CONF_ACCEPT_RA) == Some(1),

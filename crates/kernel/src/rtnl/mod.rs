@@ -61,6 +61,7 @@ mod tests {
             let _ = address::AddressInfo::read(libc::RTM_NEWADDR, &bytes);
             let _ = route::RouteInfo::read(libc::RTM_NEWROUTE, &bytes);
             let _ = fdb::FdbInfo::read(libc::RTM_NEWNEIGH, &bytes);
+            let _ = fdb::read_behind(libc::RTM_NEWNEIGH, &bytes, 1);
             let _ = shaping::QdiscInfo::read(libc::RTM_NEWQDISC, &bytes);
             let _ = shaping::read_detour(libc::RTM_NEWTFILTER, &bytes);
             let _ = neighbour::NeighbourInfo::read(libc::RTM_NEWNEIGH, &bytes);

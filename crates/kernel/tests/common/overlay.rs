@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use kernel::Kernel;
 use model::{Family, Mac};
 use netstate::{
-    FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, NeighbourKey, Netns, Route,
-    RouteKey, Tunnel, Vxlan, Way, diff,
+    FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, NeighbourKey, Netns,
+    PortFdbKey, Route, RouteKey, Tunnel, Vxlan, Way, diff,
 };
 use testnet::{Node, in_netns};
 
@@ -71,6 +71,7 @@ fn devices(family: Family, node: u8, stretched: bool) -> KernelState {
         port: 4789,
         learning: Learning::Never,
         master: stretched.then(|| ifname(BRIDGE)),
+        suppress: stretched,
     });
     let device = Link {
         mac: Some(mac(node)),
@@ -201,7 +202,8 @@ pub fn tunnelled(family: Family, node: u8) -> KernelState {
     state
 }
 
-/// One Ethernet over both nodes: what no entry leads is copied to the other.
+/// One Ethernet over both nodes: what no entry leads is copied to the other, and one endpoint of
+/// the other is known beforehand.
 pub fn stretched(family: Family, node: u8) -> KernelState {
     let mut state = devices(family, node, true);
     for text in [format!("10.60.0.{node}/24"), format!("fd60::{node}/64")] {
@@ -212,6 +214,21 @@ pub fn stretched(family: Family, node: u8) -> KernelState {
         remote: vtep(family, 3 - node),
     };
     state.floods.insert(flood);
+    let known = Mac::ours([10, 60, 0, 30 + node]);
+    for text in [
+        format!("10.60.0.{}", 30 + node),
+        format!("fd60::{}", 30 + node),
+    ] {
+        let (dev, address) = (ifname(BRIDGE), text.parse().unwrap());
+        state
+            .neighbours
+            .insert(NeighbourKey { dev, address }, known);
+    }
+    let (dev, mac) = (ifname(DEV), known);
+    let remote = vtep(family, 3 - node);
+    state.fdb.insert(FdbKey { dev, mac }, remote);
+    let (port, mac) = (ifname(DEV), known);
+    state.port_fdb.insert(PortFdbKey { port, mac });
     state
 }
 

@@ -1,9 +1,10 @@
-//! The part of a difference that is on VXLAN devices: neighbours, forwarding entries, floods.
+//! The part of a difference that is on VXLAN devices and, for these, on bridges: neighbours,
+//! forwarding entries, floods.
 
 use std::collections::BTreeSet;
 
 use super::gone;
-use crate::{KernelState, LinkKey, NeighbourKey, Step};
+use crate::{KernelState, Link, LinkKey, NeighbourKey, PortFdbKey, Step};
 
 /// Entries that are not desired, except those that go with their device.
 pub fn remove(
@@ -13,6 +14,9 @@ pub fn remove(
     steps: &mut Vec<Step>,
 ) {
     let stays = |link: LinkKey| !doomed.contains(&link);
+    let behind = observed.port_fdb.difference(&desired.port_fdb);
+    let behind = behind.filter(|key| stays(key.link()));
+    steps.extend(behind.cloned().map(Step::DelPortFdb));
     let floods = observed.floods.difference(&desired.floods);
     let floods = floods.filter(|key| stays(key.link()));
     steps.extend(floods.cloned().map(Step::DelFlood));
@@ -47,6 +51,22 @@ pub fn add(
     for key in &desired.floods {
         if fresh.contains(&key.link()) || !observed.floods.contains(key) {
             steps.push(Step::AddFlood(key.clone()));
+        }
+    }
+    // A port that leaves its bridge leaves what the bridge knew behind it (`br_fdb_delete_by_port`,
+    // net/bridge/br_fdb.c).
+    let has_moved = |link: &LinkKey| {
+        let master = |state: &KernelState| state.links.get(link).and_then(Link::master).cloned();
+        let bridge = master(desired).map(LinkKey::on_node);
+        master(observed) != master(desired) || bridge.is_some_and(|key| fresh.contains(&key))
+    };
+    let ports: BTreeSet<LinkKey> = desired.port_fdb.iter().map(PortFdbKey::link).collect();
+    let moved: BTreeSet<LinkKey> = ports.into_iter().filter(has_moved).collect();
+    for key in &desired.port_fdb {
+        let link = key.link();
+        let lost = fresh.contains(&link) || moved.contains(&link);
+        if lost || !observed.port_fdb.contains(key) {
+            steps.push(Step::AddPortFdb(key.clone()));
         }
     }
 }

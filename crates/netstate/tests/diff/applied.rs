@@ -20,8 +20,10 @@ pub fn apply(state: &mut KernelState, step: &Step) {
                 "{step}"
             );
             let mut link = link.clone();
-            if let LinkKind::Veth { port, .. } = &mut link.kind {
-                port.hairpin = false;
+            match &mut link.kind {
+                LinkKind::Veth { port, .. } => port.hairpin = false,
+                LinkKind::Vxlan(vxlan) => vxlan.suppress = false,
+                LinkKind::Bridge | LinkKind::Tunnel(_) | LinkKind::Ifb => {}
             }
             assert!(state.links.insert(key.clone(), link).is_none(), "{step}");
         }
@@ -38,8 +40,25 @@ pub fn apply(state: &mut KernelState, step: &Step) {
             assert!(state.addresses.remove(key), "{step}");
             drop_sourceless(state);
         }
+        Step::SetRoute(key, route) => {
+            let link = route.link(key);
+            assert!(
+                link.is_none_or(|link| devices(state).contains(&link)),
+                "{step}"
+            );
+            assert!(has_source(&state.addresses, key, route), "{step}");
+            state.routes.insert(key.clone(), route.clone());
+        }
+        Step::DelRoute(key) => assert!(state.routes.remove(key).is_some(), "{step}"),
+        Step::ForgetFlows(_) | Step::ForgetEarlyFlows(_) => {}
+        other => apply_entry(state, other),
+    }
+}
+
+fn apply_entry(state: &mut KernelState, step: &Step) {
+    match step {
         Step::AddNeighbour(key, mac) => {
-            assert!(is_vxlan(state, &key.link()), "{step}");
+            assert!(has_entries(state, &key.link()), "{step}");
             state.neighbours.insert(key.clone(), *mac);
         }
         Step::DelNeighbour(key) => assert!(state.neighbours.remove(key).is_some(), "{step}"),
@@ -53,17 +72,12 @@ pub fn apply(state: &mut KernelState, step: &Step) {
             assert!(state.floods.insert(key.clone()), "{step}");
         }
         Step::DelFlood(key) => assert!(state.floods.remove(key), "{step}"),
-        Step::SetRoute(key, route) => {
-            let link = route.link(key);
-            assert!(
-                link.is_none_or(|link| devices(state).contains(&link)),
-                "{step}"
-            );
-            assert!(has_source(&state.addresses, key, route), "{step}");
-            state.routes.insert(key.clone(), route.clone());
+        Step::AddPortFdb(key) => {
+            let link = state.links.get(&key.link());
+            assert!(link.is_some_and(|link| link.master().is_some()), "{step}");
+            assert!(state.port_fdb.insert(key.clone()), "{step}");
         }
-        Step::DelRoute(key) => assert!(state.routes.remove(key).is_some(), "{step}"),
-        Step::ForgetFlows(_) | Step::ForgetEarlyFlows(_) => {}
+        Step::DelPortFdb(key) => assert!(state.port_fdb.remove(key), "{step}"),
         other => apply_shaping(state, other),
     }
 }
@@ -87,6 +101,11 @@ fn apply_shaping(state: &mut KernelState, step: &Step) {
     }
 }
 
+fn has_entries(state: &KernelState, key: &LinkKey) -> bool {
+    let link = state.links.get(key);
+    is_vxlan(state, key) || link.is_some_and(|link| link.kind == LinkKind::Bridge)
+}
+
 fn is_vxlan(state: &KernelState, key: &LinkKey) -> bool {
     let link = state.links.get(key);
     link.is_some_and(|link| matches!(link.kind, LinkKind::Vxlan(_)))
@@ -100,11 +119,13 @@ fn drop_sourceless(state: &mut KernelState) {
 
 fn del_link(state: &mut KernelState, key: &LinkKey) {
     let link = state.links.remove(key).expect("the link exists");
-    for other in state.links.values_mut() {
+    for (at, other) in &mut state.links {
         if let LinkKind::Vxlan(vxlan) = &mut other.kind
             && vxlan.master.as_ref() == Some(&key.name)
         {
             vxlan.master = None;
+            vxlan.suppress = false;
+            state.port_fdb.retain(|k| k.link() != *at);
         }
         if let LinkKind::Veth { port, .. } = &mut other.kind
             && port.master.as_ref() == Some(&key.name)
@@ -118,6 +139,7 @@ fn del_link(state: &mut KernelState, key: &LinkKey) {
     state.neighbours.retain(|k, _| k.link() != *key);
     state.fdb.retain(|k, _| k.link() != *key);
     state.floods.retain(|k| k.link() != *key);
+    state.port_fdb.retain(|k| k.link() != *key);
     state.queues.remove(&key.name);
     state.detours.remove(&key.name);
     for (from, through) in &mut state.detours {
@@ -166,6 +188,12 @@ fn set_link(state: &mut KernelState, key: &LinkKey, change: &LinkChange) {
             (_, LinkChange::Alias(alias)) if at == key => link.alias = alias.clone(),
             (LinkKind::Vxlan(vxlan), LinkChange::Master(master)) if at == key => {
                 vxlan.master.clone_from(master);
+                vxlan.suppress = false;
+                state.port_fdb.retain(|k| k.link() != *key);
+            }
+            (LinkKind::Vxlan(vxlan), LinkChange::Suppress(on)) if at == key => {
+                assert!(vxlan.master.is_some() || !*on);
+                vxlan.suppress = *on;
             }
             (LinkKind::Veth { port, .. }, LinkChange::Master(master)) if at == key => {
                 *port = PortFlags {

@@ -87,6 +87,7 @@ fn overlay() -> KernelState {
         port: 4789,
         learning: Learning::Never,
         master: None,
+        suppress: false,
     });
     let link = Link {
         mac: Some(Mac::ours([0; 4])),

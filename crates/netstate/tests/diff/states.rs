@@ -10,7 +10,8 @@ use netstate::nft::{
 };
 use netstate::{
     AddressKey, Alias, FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind,
-    NeighbourKey, Netns, Peer, PortFlags, Queue, Route, RouteKey, SysctlKey, Tunnel, Vxlan, Way,
+    NeighbourKey, Netns, Peer, PortFdbKey, PortFlags, Queue, Route, RouteKey, SysctlKey, Tunnel,
+    Vxlan, Way,
 };
 use proptest::prelude::*;
 
@@ -71,27 +72,30 @@ prop_compose! {
 fn any_vxlan() -> impl Strategy<Value = Link> {
     let link = (0u8..2, 0u8..2, 0u8..2);
     let own = (1u32..3, 0u8..2, 4789u16..4791, any::<bool>());
-    let master = proptest::option::of(0u8..2);
-    (link, own, master).prop_map(|((mac, m, a), (vni, local, port, learns), master)| {
-        let learning = if learns {
-            Learning::FromPackets
-        } else {
-            Learning::Never
-        };
-        let kind = LinkKind::Vxlan(Vxlan {
-            vni: vni.try_into().unwrap(),
-            local: underlay(local),
-            port,
-            learning,
-            master: master.map(|b| ifname(&format!("br{b}"))),
-        });
-        Link {
-            mac: Some(Mac::ours([2, 0, 0, mac])),
-            mtu: mtu(m),
-            alias: alias(a),
-            kind,
-        }
-    })
+    let port_of = (proptest::option::of(0u8..2), any::<bool>());
+    (link, own, port_of).prop_map(
+        |((mac, m, a), (vni, local, port, learns), (master, suppress))| {
+            let learning = if learns {
+                Learning::FromPackets
+            } else {
+                Learning::Never
+            };
+            let kind = LinkKind::Vxlan(Vxlan {
+                vni: vni.try_into().unwrap(),
+                local: underlay(local),
+                port,
+                learning,
+                master: master.map(|b| ifname(&format!("br{b}"))),
+                suppress,
+            });
+            Link {
+                mac: Some(Mac::ours([2, 0, 0, mac])),
+                mtu: mtu(m),
+                alias: alias(a),
+                kind,
+            }
+        },
+    )
 }
 
 fn any_tunnel() -> impl Strategy<Value = Link> {
@@ -131,10 +135,11 @@ fn any_overlay() -> impl Strategy<Value = KernelState> {
     let neighbours = proptest::collection::btree_map((0u8..2, 0u8..3), 0u8..2, 0..4);
     let fdb = proptest::collection::btree_map((0u8..2, 0u8..3), 0u8..3, 0..4);
     let floods = proptest::collection::btree_set((0u8..2, 0u8..3), 0..4);
+    let behind = proptest::collection::btree_set((0u8..2, 0u8..3), 0..4);
     let ups = proptest::collection::btree_set(0u8..2, 0..3);
     let routes = any_overlay_routes();
-    let all = (devices, neighbours, fdb, floods, ups, routes);
-    all.prop_map(|(devices, neighbours, fdb, floods, ups, routes)| {
+    let all = (devices, neighbours, fdb, floods, behind, ups, routes);
+    all.prop_map(|(devices, neighbours, fdb, floods, behind, ups, routes)| {
         let mut state = KernelState::default();
         let dev = |n: u8| ifname(&format!("pv{n}"));
         let mac = |n: u8| Mac::ours([3, 0, 0, n]);
@@ -160,6 +165,10 @@ fn any_overlay() -> impl Strategy<Value = KernelState> {
             let remote = underlay(remote);
             let dev = dev(n);
             state.floods.insert(FloodKey { dev, remote });
+        }
+        for (n, at) in behind {
+            let (port, mac) = (dev(n), mac(at));
+            state.port_fdb.insert(PortFdbKey { port, mac });
         }
         state.up = ups.into_iter().map(|n| LinkKey::on_node(dev(n))).collect();
         state.routes = routes;
@@ -295,6 +304,7 @@ fn consistent(mut state: KernelState) -> KernelState {
             && vxlan.master.as_ref().is_none_or(|m| !bridges.contains(m))
         {
             vxlan.master = None;
+            vxlan.suppress = false;
         }
         if let LinkKind::Veth { port, .. } = &mut link.kind
             && port.master.as_ref().is_none_or(|m| !bridges.contains(m))
@@ -312,9 +322,15 @@ fn consistent(mut state: KernelState) -> KernelState {
         let link = state.links.get(key);
         link.is_some_and(|link| matches!(link.kind, LinkKind::Vxlan(_)))
     };
-    state.neighbours.retain(|key, _| is_vxlan(&key.link()));
+    state
+        .neighbours
+        .retain(|key, _| is_vxlan(&key.link()) || bridges.contains(&key.dev));
     state.fdb.retain(|key, _| is_vxlan(&key.link()));
     state.floods.retain(|key| is_vxlan(&key.link()));
+    let is_port = |key: &LinkKey| state.links.get(key).is_some_and(|l| l.master().is_some());
+    state
+        .port_fdb
+        .retain(|key| is_vxlan(&key.link()) && is_port(&key.link()));
     let has = |dev: &IfName| there.contains(&LinkKey::on_node(dev.clone()));
     state.queues.retain(|dev, _| has(dev));
     state

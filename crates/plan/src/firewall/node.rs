@@ -2,17 +2,18 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use model::{Prefix, Vni};
+use model::{Family, Prefix, Vni};
 use netstate::nft::{
-    ADMIN_CHAIN, Chain, CtState, CtStatus, Expr, HookPoint, HookType, Ip6Source, L4proto,
-    NatFamily, NftName, Right, Rule, Rules, Statement,
+    ADMIN_CHAIN, Chain, CtStatus, Expr, HookPoint, HookType, Ip6Source, L4proto, NatFamily,
+    NftName, Right, Rule, Rules, Statement,
 };
 
+use super::forward::{by_device, forward, networks};
 use super::rules::{
-    ACCEPT, COUNTER, DROP, Named, RETURN, address6, base, goto, is, is_not, jump, loopback4, plain,
+    ACCEPT, COUNTER, DROP, Named, RETURN, address6, base, goto, is, is_not, loopback4, plain,
     priority, rule, set,
 };
-use super::{Crossing, NAMES, PORT_START};
+use super::{Crossing, NAMES, PORT_START, Way};
 use crate::overlay::VXLAN_PORT;
 
 pub(super) fn chains(crossing: &Crossing) -> Vec<Named> {
@@ -23,7 +24,7 @@ pub(super) fn chains(crossing: &Crossing) -> Vec<Named> {
             HookType::Filter,
             HookPoint::Output,
             priority::RAW,
-            untracked([Expr::IpDaddr, Expr::Ip6Daddr]).into(),
+            untracked(crossing, [Expr::IpDaddr, Expr::Ip6Daddr], None),
         );
         chains.push(("raw_output", output));
         input.push(rule([udp_to_vxlan(), goto("vxlan")]));
@@ -37,7 +38,24 @@ pub(super) fn chains(crossing: &Crossing) -> Vec<Named> {
         let input = base(HookType::Filter, HookPoint::Input, priority::FILTER, input);
         chains.push(("input", input));
     }
+    if crossing.ipv6 {
+        chains.extend(loopback());
+    }
     chains
+}
+
+/// What leads replies to the node's own connections to `[::1]` back.
+fn loopback() -> [Named; 2] {
+    use HookPoint::{Input, Prerouting};
+    let chain = |point, priority, rules| base(HookType::Filter, point, priority, rules);
+    let (before, behind) = (priority::BEHIND_DSTNAT, priority::BEHIND_SRCNAT);
+    [
+        (
+            "loopback_prerouting",
+            chain(Prerouting, before, loopback_prerouting()),
+        ),
+        ("loopback_input", chain(Input, behind, loopback_input())),
+    ]
 }
 
 /// Packets with a packet of either family inside.
@@ -70,7 +88,7 @@ fn ipip() -> Vec<Rule> {
 }
 
 fn everywhere(crossing: &Crossing) -> Vec<Named> {
-    use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
+    use HookPoint::{Forward, Output, Postrouting, Prerouting};
     use HookType::{Filter, Nat};
     vec![
         (
@@ -88,19 +106,6 @@ fn everywhere(crossing: &Crossing) -> Vec<Named> {
         ),
         ("published", plain(published())),
         (
-            "loopback_prerouting",
-            base(
-                Filter,
-                Prerouting,
-                priority::BEHIND_DSTNAT,
-                loopback_prerouting(),
-            ),
-        ),
-        (
-            "loopback_input",
-            base(Filter, Input, priority::BEHIND_SRCNAT, loopback_input()),
-        ),
-        (
             "nat_postrouting",
             base(Nat, Postrouting, priority::SRCNAT, nat_postrouting()),
         ),
@@ -109,7 +114,7 @@ fn everywhere(crossing: &Crossing) -> Vec<Named> {
             "forward",
             base(Filter, Forward, priority::FILTER, forward(crossing)),
         ),
-        ("networks", plain(networks())),
+        ("networks", plain(networks(crossing))),
         (
             ADMIN_CHAIN,
             Chain {
@@ -120,30 +125,42 @@ fn everywhere(crossing: &Crossing) -> Vec<Named> {
     ]
 }
 
-/// What stays in its network is done here after one look-up, without connection tracking: frames to
-/// endpoints, where `br_netfilter` shows us what is bridged, and packets between nodes. No IP
-/// packet comes in by a port itself: one that does went around the bridge, as frames to the
+/// What stays in its network on the way between nodes is done here, without connection tracking.
+/// No IP packet comes in by a port itself: one that does went around the bridge, as frames to the
 /// link-local multicast addresses do (IEEE 802.1D table 7-10), and so around the guard.
 fn raw_prerouting(crossing: &Crossing) -> Vec<Rule> {
-    let port = Right::IfnameStart(PORT_START.to_owned());
-    let local = is([Expr::Iifname, Expr::EtherDaddr], set(NAMES.local));
-    let mut rules = vec![rule([is([Expr::Iifname], port), COUNTER, DROP])];
-    if !crossing.vnis.is_empty() {
-        rules.extend(untracked([Expr::IpSaddr, Expr::Ip6Saddr]));
+    let port = || Right::IfnameStart(PORT_START.to_owned());
+    let by_node = [Expr::IpSaddr, Expr::Ip6Saddr];
+    let around_guard = rule([is([Expr::Iifname], port()), COUNTER, DROP]);
+    let from_elsewhere = is_not([Expr::Iifname], port());
+    // What there is most of comes first; no way is by a port.
+    let mut rules = untracked(crossing, by_node, Some(&from_elsewhere));
+    match crossing.few_ways() {
+        Some(ways) => rules.extend(ways.iter().map(across)),
+        None => rules.extend(across_sets()),
     }
-    rules.push(rule([local, Statement::Notrack, ACCEPT]));
-    if crossing.has_nodes() {
-        rules.extend(across());
-    }
-    rules.push(rule([
-        is([Expr::Iifname], set(NAMES.bridges)),
-        goto("from_bridge"),
-    ]));
+    rules.push(around_guard);
+    rules.extend(by_device(crossing, Expr::Iifname, "from_bridge"));
     rules
 }
 
 /// Between endpoints on different nodes nothing is translated, and both nodes would keep an entry.
-fn across() -> [Rule; 2] {
+fn across(way: &Way) -> Rule {
+    let (saddr, daddr) = match way.from.family() {
+        Family::Ipv4 => (Expr::IpSaddr, Expr::IpDaddr),
+        Family::Ipv6 => (Expr::Ip6Saddr, Expr::Ip6Daddr),
+    };
+    rule([
+        is([Expr::Iifname], Right::Ifname(way.iif.clone())),
+        is([saddr], Right::Prefix(way.from)),
+        is([daddr], Right::Prefix(way.to)),
+        is_not([daddr], Right::Prefix(way.except)),
+        Statement::Notrack,
+        ACCEPT,
+    ])
+}
+
+fn across_sets() -> [Rule; 2] {
     [
         (Expr::IpSaddr, Expr::IpDaddr, NAMES.across4),
         (Expr::Ip6Saddr, Expr::Ip6Daddr, NAMES.across6),
@@ -156,20 +173,29 @@ fn across() -> [Rule; 2] {
 
 /// What nodes send each other in VXLAN is tracked by what is inside. Outside, every flow would have
 /// an entry for each way, for a source port that says nothing.
-fn untracked(node: [Expr; 2]) -> [Rule; 2] {
+fn untracked(crossing: &Crossing, node: [Expr; 2], besides: Option<&Statement>) -> Vec<Rule> {
     let [v4, v6] = node;
-    [(v4, NAMES.vteps4), (v6, NAMES.vteps6)].map(|(address, vteps)| {
-        let among_nodes = is([address], set(vteps));
-        rule([udp_to_vxlan(), among_nodes, Statement::Notrack, ACCEPT])
-    })
+    let of = |family: &Family| {
+        let among_nodes = match family {
+            Family::Ipv4 => is([v4], set(NAMES.vteps4)),
+            Family::Ipv6 => is([v6], set(NAMES.vteps6)),
+        };
+        let packet = [udp_to_vxlan(), among_nodes].into_iter();
+        let packet = packet.chain(besides.cloned());
+        rule(packet.chain([Statement::Notrack, ACCEPT]))
+    };
+    crossing.families.iter().map(of).collect()
 }
 
-/// The node's loopback addresses are for the node alone, also where `route_localnet` lets its
-/// own packets out (CVE-2020-8558). The nodes' own VXLAN ports and tunnels are for nodes: what a
-/// container sends there would come from this node's address.
+/// Frames between endpoints of one bridge, where `br_netfilter` shows them to us, are done after one
+/// look-up, without connection tracking. The node's loopback addresses are for the node alone, also
+/// where `route_localnet` lets its own packets out (CVE-2020-8558). The nodes' own VXLAN ports and
+/// tunnels are for nodes: what a container sends there would come from this node's address.
 fn from_bridge(crossing: &Crossing) -> Vec<Rule> {
     let drop_loopback = |expr: Expr, loopback: Right| rule([is([expr], loopback), COUNTER, DROP]);
+    let local = is([Expr::Iifname, Expr::EtherDaddr], set(NAMES.local));
     let mut rules = vec![
+        rule([local, Statement::Notrack, ACCEPT]),
         drop_loopback(Expr::IpDaddr, loopback4()),
         drop_loopback(Expr::IpSaddr, loopback4()),
         drop_loopback(Expr::Ip6Daddr, address6(Ipv6Addr::LOCALHOST)),
@@ -290,30 +316,6 @@ fn nat_postrouting() -> Vec<Rule> {
     ]
 }
 
-/// From a bridge to the same network's subnets on other nodes.
-fn to_remote() -> [Rule; 2] {
-    let to = |daddr: Expr, remote| {
-        let way = [daddr, Expr::Oifname, Expr::Iifname];
-        rule([is(way, set(remote)), ACCEPT])
-    };
-    [
-        to(Expr::IpDaddr, NAMES.remote4),
-        to(Expr::Ip6Daddr, NAMES.remote6),
-    ]
-}
-
-/// The way back.
-fn from_remote() -> [Rule; 2] {
-    let from = |saddr: Expr, remote| {
-        let way = [saddr, Expr::Iifname, Expr::Oifname];
-        rule([is(way, set(remote)), ACCEPT])
-    };
-    [
-        from(Expr::IpSaddr, NAMES.remote4),
-        from(Expr::Ip6Saddr, NAMES.remote6),
-    ]
-}
-
 /// Who reaches a published port from the node itself, or from the endpoint's own network on any
 /// node, is seen as the gateway: its replies would not come back to us otherwise, or untracked.
 fn to_bridge() -> Vec<Rule> {
@@ -332,40 +334,5 @@ fn to_bridge() -> Vec<Rule> {
             from_inside(Expr::Ip6Saddr, NAMES.inside6),
             Statement::Masquerade,
         ]),
-    ]
-}
-
-/// A network is open to itself, over its nodes too: bridged packets that `br_netfilter` shows us
-/// are done after one look-up.
-fn forward(crossing: &Crossing) -> Vec<Rule> {
-    let same = is([Expr::Iifname, Expr::Oifname], set(NAMES.bridged));
-    let mut rules = vec![
-        rule([same, ACCEPT]),
-        rule([is([Expr::Iifname], set(NAMES.bridges)), goto("networks")]),
-        rule([is([Expr::Oifname], set(NAMES.bridges)), goto("networks")]),
-    ];
-    if crossing.has_remote() {
-        rules.splice(1..1, to_remote().into_iter().chain(from_remote()));
-    }
-    rules
-}
-
-/// What is forwarded between a network and anything else. The administrator has the first word;
-/// then internal networks are closed, and the others open to the outside, to answers and to what
-/// was published.
-fn networks() -> Vec<Rule> {
-    let state = |states: &[CtState]| is([Expr::CtState], Right::CtState(states.to_vec()));
-    let drop_at = |expr: Expr, name: &str| rule([is([expr], set(name)), COUNTER, DROP]);
-    vec![
-        rule([jump(ADMIN_CHAIN)]),
-        drop_at(Expr::Iifname, NAMES.internal),
-        drop_at(Expr::Oifname, NAMES.internal),
-        rule([state(&[CtState::Invalid]), COUNTER, DROP]),
-        rule([state(&[CtState::Established, CtState::Related]), ACCEPT]),
-        rule([
-            is([Expr::CtStatus], Right::CtStatus(CtStatus::Dnat)),
-            ACCEPT,
-        ]),
-        drop_at(Expr::Oifname, NAMES.bridges),
     ]
 }

@@ -2,7 +2,7 @@
 //! it is routed: such packets are nobody's to translate, and are not tracked.
 //!
 //! The node's own address is no endpoint's: who speaks with the node may speak with what it
-//! publishes. Whole prefixes say it, so that another node costs no element.
+//! publishes. Whole prefixes say it, so that another node costs no element and no rule.
 
 use std::net::IpAddr;
 
@@ -10,33 +10,51 @@ use model::{Family, IfName, Network, Prefix, Subnet};
 use netstate::nft::{Datum, ElementKey, Item, NftFamily};
 
 use super::OverlayView;
-use crate::firewall::{NAMES, element};
+use crate::firewall::{NAMES, Way, element};
 
 /// Where packets are routed: from the bridge to other nodes' parts, and by `device` to this one's.
 pub(super) fn routed(
     network: &Network,
     overlay: &OverlayView,
     (family, device): (Family, &IfName),
-) -> Vec<ElementKey> {
+) -> Vec<Way> {
     let Some((own, whole)) = parts(network, overlay, family) else {
         return Vec::new();
     };
-    let elsewhere = around(own.prefix.address(), own.prefix.last(), whole);
-    let out = elsewhere.map(|to| across(&network.bridge, own.prefix, to));
-    let endpoints = around(own.gateway, own.gateway, own.prefix);
-    let home = endpoints.map(|to| across(device, whole, to));
-    out.chain(home).collect()
+    let out = Way {
+        iif: network.bridge.clone(),
+        from: own.prefix,
+        to: whole,
+        except: own.prefix,
+    };
+    let home = Way {
+        iif: device.clone(),
+        from: whole,
+        to: own.prefix,
+        except: Prefix::host(own.gateway),
+    };
+    vec![out, home]
 }
 
 /// Where one Ethernet goes over all nodes.
-pub(super) fn bridged(network: &Network, overlay: &OverlayView) -> Vec<ElementKey> {
+pub(super) fn bridged(network: &Network, overlay: &OverlayView) -> Vec<Way> {
     let families = Family::BOTH.into_iter();
     let parts = families.filter_map(|family| parts(network, overlay, family));
-    let elements = parts.flat_map(|(own, whole)| {
-        let endpoints = around(own.gateway, own.gateway, whole);
-        endpoints.map(move |to| across(&network.bridge, whole, to))
+    let ways = parts.map(|(own, whole)| Way {
+        iif: network.bridge.clone(),
+        from: whole,
+        to: whole,
+        except: Prefix::host(own.gateway),
     });
-    elements.collect()
+    ways.collect()
+}
+
+/// The same ways as elements, for where they are too many for rules.
+pub(super) fn elements(ways: &[Way]) -> impl Iterator<Item = ElementKey> {
+    ways.iter().flat_map(|way| {
+        let to = around(way.except.address(), way.except.last(), way.to);
+        to.map(|to| across(&way.iif, way.from, to))
+    })
 }
 
 fn parts<'a>(

@@ -21,10 +21,11 @@ use netstate::nft::{Datum, Item, NftFamily};
 use netstate::{Alias, KernelState, Link, LinkKey, LinkKind, Netns, Tunnel};
 
 use super::{
-    OverlayView, Peer, across, overhead_bytes, reachable, remote_element, route, vtep_element,
+    OverlayView, Peer, across, overhead_bytes, passage, reachable, remote_elements, route,
+    vtep_element,
 };
 use crate::NetworkView;
-use crate::firewall::{NAMES, element};
+use crate::firewall::{NAMES, Passage, Way, element};
 use crate::network::{ipv6_off, ipv6_on};
 
 /// Both ends of what leads to a peer.
@@ -94,8 +95,6 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 /// What one network adds: ways to the other nodes' parts of it.
 pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
     let mut state = KernelState::default();
-    // Over IPv4 peers share a device.
-    let mut ways = BTreeSet::new();
     for (peer, subnet) in reachable(network, overlay) {
         let Some(ends) = Ends::of(overlay, peer) else {
             continue;
@@ -104,20 +103,41 @@ pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
         let via = ends.gateway(subnet.family());
         let (key, route) = route(network, subnet, via, &device);
         state.routes.insert(key, route);
-        let elements = [
-            remote_element(subnet, &device, &network.bridge),
-            vtep_element(ends.remote()),
-        ];
+        let elements = remote_elements(subnet, &device, &network.bridge);
+        let elements = elements.into_iter().chain([vtep_element(ends.remote())]);
         state
             .elements
             .extend(elements.map(|element| (element, Vec::new())));
-        ways.insert((subnet.family(), device));
     }
-    let ways = ways.iter();
-    let across =
-        ways.flat_map(|(family, device)| across::routed(network, overlay, (*family, device)));
+    let ways = ways(network, overlay);
+    let across = across::elements(&ways);
     state.elements.extend(across.map(|key| (key, Vec::new())));
     state
+}
+
+pub(super) fn ways(network: &Network, overlay: &OverlayView) -> Vec<Way> {
+    let devices = devices(network, overlay);
+    let devices = devices.iter();
+    let ways =
+        devices.flat_map(|(family, device)| across::routed(network, overlay, (*family, device)));
+    ways.collect()
+}
+
+pub(super) fn passages(network: &Network, overlay: &OverlayView) -> Vec<Passage> {
+    let devices = devices(network, overlay);
+    let devices = devices.iter();
+    let passages =
+        devices.filter_map(|(family, device)| passage(network, overlay, (*family, device)));
+    passages.collect()
+}
+
+/// What leads to the peers' subnets of each family: over IPv4 peers share a device.
+fn devices(network: &Network, overlay: &OverlayView) -> BTreeSet<(Family, IfName)> {
+    let led = reachable(network, overlay).filter_map(|(peer, subnet)| {
+        let ends = Ends::of(overlay, peer)?;
+        Some((subnet.family(), device_name(&ends.tunnel())))
+    });
+    led.collect()
 }
 
 /// The devices of the node, where some network crosses by them. From anywhere but these networks

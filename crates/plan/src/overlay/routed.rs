@@ -7,13 +7,13 @@
 use model::Network;
 use netstate::KernelState;
 
-use super::{OverlayView, across, reachable, remote_element, route};
+use super::{OverlayView, across, passage, reachable, remote_elements, route};
+use crate::firewall::{Passage, Way};
 
 pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
     let mut state = KernelState::default();
-    let uplinks = overlay.uplinks.iter();
-    let across =
-        uplinks.flat_map(|(family, uplink)| across::routed(network, overlay, (*family, uplink)));
+    let ways = ways(network, overlay);
+    let across = across::elements(&ways);
     state.elements.extend(across.map(|key| (key, Vec::new())));
     for (peer, subnet) in reachable(network, overlay) {
         // Each family needs one in the underlay.
@@ -23,8 +23,22 @@ pub(super) fn part(network: &Network, overlay: &OverlayView) -> KernelState {
         };
         let (key, route) = route(network, subnet, Some(via), uplink);
         state.routes.insert(key, route);
-        let remote = remote_element(subnet, uplink, &network.bridge);
-        state.elements.insert(remote, Vec::new());
+        let remote = remote_elements(subnet, uplink, &network.bridge);
+        state.elements.extend(remote.map(|key| (key, Vec::new())));
     }
     state
+}
+
+pub(super) fn ways(network: &Network, overlay: &OverlayView) -> Vec<Way> {
+    let uplinks = overlay.uplinks.iter();
+    let ways =
+        uplinks.flat_map(|(family, uplink)| across::routed(network, overlay, (*family, uplink)));
+    ways.collect()
+}
+
+pub(super) fn passages(network: &Network, overlay: &OverlayView) -> Vec<Passage> {
+    let uplinks = overlay.uplinks.iter();
+    let passages =
+        uplinks.filter_map(|(family, uplink)| passage(network, overlay, (*family, uplink)));
+    passages.collect()
 }

@@ -2,10 +2,15 @@
 //! bridge.
 //!
 //! The whole prefix is on-link for every endpoint; its addresses are still of its node's part, and
-//! its default route is its own node. The cluster knows no endpoints, so that where a MAC is must
-//! be learnt: the bridge learns by which port, the device from which node (`learning`), as any
-//! switch, and what nobody has answered yet is copied to every node (head-end replication, the
-//! FDB entries of the all-zero MAC). What is known beforehand is permanent: the nodes' own MACs.
+//! its default route is its own node. What is known beforehand is permanent: the nodes' own MACs,
+//! and the endpoints that a node tells of. Where such a MAC is, the bridge knows (by the device's
+//! port) and the device (at which node), and for its addresses the bridge has neighbour entries by
+//! which it answers who asks (ARP, neighbour solicitations): the question does not leave the node
+//! (`neigh_suppress`; `br_do_proxy_suppress_arp`, `br_do_suppress_nd` in
+//! net/bridge/br_arp_nd_proxy.c). What is not known, or not yet, must be learnt: the bridge learns
+//! by which port, the device from which node (`learning`), as any switch, and what nobody has
+//! answered yet is copied to every node (head-end replication, the FDB entries of the all-zero
+//! MAC).
 //!
 //! Learning must not let a node, or whoever speaks as one, take what is another's. The MAC of an
 //! endpoint is made from its IPv4 address (`model::Mac::for_address`; another is refused when it
@@ -18,9 +23,12 @@
 
 use std::net::IpAddr;
 
-use model::{Family, Mac, NodeId, Prefix, Subnet};
+use model::{Family, IfName, Mac, NodeId, Prefix, Subnet, Whereabouts};
 use netstate::nft::{Datum, ElementKey, Item, NftFamily};
-use netstate::{FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, Netns};
+use netstate::{
+    FdbKey, FloodKey, KernelState, Learning, Link, LinkKey, LinkKind, NeighbourKey, Netns,
+    PortFdbKey,
+};
 
 use super::{OverlayView, Peer, across, vtep_element, vxlan};
 use crate::NetworkView;
@@ -35,7 +43,8 @@ pub(super) fn part(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> K
     state.up.insert(key);
     // It is a port.
     state.sysctls.extend(ipv6_off(&Netns::Node, &device));
-    let across = across::bridged(&view.network, overlay).into_iter();
+    let ways = across::bridged(&view.network, overlay);
+    let across = across::elements(&ways);
     state.elements.extend(across.map(|key| (key, Vec::new())));
     for peer in &overlay.peers {
         let Some(remote) = peer.address(Family::of(overlay.local)) else {
@@ -43,9 +52,11 @@ pub(super) fn part(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> K
         };
         let dev = device.clone();
         state.floods.insert(FloodKey { dev, remote });
-        if let Some(mac) = bridge_mac(peer) {
-            let dev = device.clone();
-            state.fdb.insert(FdbKey { dev, mac }, remote);
+        for known in own_end(peer)
+            .into_iter()
+            .chain(peer.endpoints.iter().copied())
+        {
+            put_known(&mut state, view, (&device, remote), known);
         }
         let trusted = trusted(view, overlay, peer, remote);
         state
@@ -60,14 +71,37 @@ fn link(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> Link {
     if let LinkKind::Vxlan(vxlan) = &mut link.kind {
         vxlan.learning = Learning::FromPackets;
         vxlan.master = Some(view.network.bridge.clone());
+        vxlan.suppress = true;
     }
     link
 }
 
-/// Of the peer's own end of the network, by the address that every node has in its part.
-fn bridge_mac(peer: &Peer) -> Option<Mac> {
-    let own = Subnet::new(*peer.subnets.first()?, None).ok()?;
-    Some(Mac::for_address(own.gateway))
+/// The peer's own end of the network, by the addresses that every node has in its part.
+fn own_end(peer: &Peer) -> Option<Whereabouts> {
+    let own = peer.subnets.iter().map(|subnet| Subnet::new(*subnet, None));
+    let gateways = own.map(|own| own.map(|own| own.gateway));
+    Whereabouts::new(&gateways.collect::<Result<Vec<_>, _>>().ok()?).ok()
+}
+
+/// That something is at a node: nobody asks for it, and nothing for it is flooded.
+fn put_known(
+    state: &mut KernelState,
+    view: &NetworkView,
+    (device, remote): (&IfName, IpAddr),
+    known: Whereabouts,
+) {
+    let mac = known.mac();
+    let dev = device.clone();
+    state.fdb.insert(FdbKey { dev, mac }, remote);
+    let port = device.clone();
+    state.port_fdb.insert(PortFdbKey { port, mac });
+    let link_local = IpAddr::V6(mac.link_local());
+    let addresses = known.addresses().chain([link_local]);
+    let spoken = addresses.filter(|at| view.network.subnet(Family::of(*at)).is_some());
+    for address in spoken {
+        let dev = view.network.bridge.clone();
+        state.neighbours.insert(NeighbourKey { dev, address }, mac);
+    }
 }
 
 /// What the firewall takes from a peer.

@@ -15,7 +15,7 @@ use netstate::{
 
 use super::{OverlayView, across, reachable, route, vtep_element};
 use crate::NetworkView;
-use crate::firewall::{NAMES, element};
+use crate::firewall::{NAMES, Way, element};
 use crate::network::ipv6_sysctls;
 
 /// IANA's port for VXLAN (RFC 7348 section 5).
@@ -60,11 +60,17 @@ pub(super) fn part(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> K
         state.routes.insert(key, route);
         state.elements.insert(vtep_element(remote), Vec::new());
     }
-    let families = Family::BOTH.into_iter();
-    let across = families.flat_map(|family| across::routed(network, overlay, (family, &device)));
-    let elements = way_elements(network, &device).chain(across);
+    let ways = ways(network, overlay);
+    let elements = way_elements(network, &device).chain(across::elements(&ways));
     state.elements.extend(elements.map(|key| (key, Vec::new())));
     state
+}
+
+pub(super) fn ways(network: &Network, overlay: &OverlayView) -> Vec<Way> {
+    let device = device_name(overlay.vni);
+    let families = Family::BOTH.into_iter();
+    let ways = families.flat_map(|family| across::routed(network, overlay, (family, &device)));
+    ways.collect()
 }
 
 pub(super) fn link(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> Link {
@@ -87,6 +93,7 @@ pub(super) fn link(node: NodeId, view: &NetworkView, overlay: &OverlayView) -> L
             port: PORT,
             learning: Learning::Never,
             master: None,
+            suppress: false,
         }),
     }
 }

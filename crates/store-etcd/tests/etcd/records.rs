@@ -1,9 +1,9 @@
 //! Records that say nothing, or too much.
 
-use model::NetworkName;
-use store::cluster::{ClusterError, ClusterStore};
+use model::{NetworkName, Overlay, Span};
+use store::cluster::{ClusterError, ClusterStore, ENDPOINTS_MAX, Endpoints};
 
-use crate::contract::{NOW, blue, claim, join, overlay, texts, word};
+use crate::contract::{NOW, blue, claim, join, overlay, texts, told, word};
 use crate::server::Server;
 
 const ROOT: &str = "/pontoon/v1/cluster";
@@ -16,7 +16,7 @@ fn a_record_that_says_nothing_is_named_and_the_others_count() {
     let (a, b) = (join(&mut store, "a", 1), join(&mut store, "b", 2));
     claim(&mut store, "blue", &a);
     claim(&mut store, "blue", &b);
-    let long = "x".repeat(70_000);
+    let long = "x".repeat(100_000);
     for (key, value) in [
         ("nodes/a", "{"),
         ("nodes/c", r#"{"id":"01","underlay":["192.0.2.1"]}"#),
@@ -100,6 +100,52 @@ fn a_node_that_says_another_has_its_subnet_is_not_believed() {
             .ctl(&["get", "--prefix", &format!("{ROOT}/subnets/blue/10.50.1")])
             .is_empty()
     );
+}
+
+#[test]
+fn a_node_that_tells_of_what_is_not_its_own_is_told_of_and_keeps_its_part() {
+    let server = Server::start();
+    let mut store = server.etcd();
+    let blue = Overlay {
+        span: Span::Stretched,
+        ..blue()
+    };
+    store.create_network(&blue).unwrap();
+    let (a, b) = (join(&mut store, "a", 1), join(&mut store, "b", 2));
+    claim(&mut store, "blue", &a);
+    claim(&mut store, "blue", &b);
+    let truth = told(&[&["10.50.1.2"]]);
+    store.tell_endpoints(&b, &truth).unwrap();
+    let lie = |endpoints: &str| {
+        format!(
+            r#"{{"id":"{}","underlay":["192.0.2.66"],"subnets":{{"blue":["10.50.1.0/24"]}},"endpoints":{{"blue":[{endpoints}]}}}}"#,
+            b.id
+        )
+    };
+    let many: Vec<String> = (0..=ENDPOINTS_MAX)
+        .map(|_| r#"["10.50.1.2"]"#.to_owned())
+        .collect();
+    for (endpoints, says) in [
+        (r#"["10.50.1.2"],["10.50.0.2"]"#, "10.50.0.2 of blue"),
+        (r#"["10.50.1.2"],["10.50.1.2"]"#, "twice"),
+        (&many.join(","), "1001 endpoints"),
+        (r#"["fd00::2"]"#, "no addresses of an endpoint"),
+        (r#"["10.50.1.2","nft flush ruleset"]"#, "not the JSON"),
+    ] {
+        server.ctl(&["put", &format!("{ROOT}/nodes/b"), &lie(endpoints)]);
+        let snapshot = store.read().unwrap();
+        let why = &snapshot.unreadable[0].why;
+        assert!(why.contains(says), "{why}");
+        // Where the rest of the record can be read, it counts.
+        if let Some(b) = snapshot.cluster.nodes.get(&b.name) {
+            assert_eq!(b.endpoints, Endpoints::new());
+            assert_eq!(b.subnets.len(), 1);
+        }
+    }
+    server.ctl(&["put", &format!("{ROOT}/nodes/b"), &lie(r#"["10.50.1.2"]"#)]);
+    let snapshot = store.read().unwrap();
+    assert_eq!(snapshot.unreadable, []);
+    assert_eq!(snapshot.cluster.nodes[&b.name].endpoints, truth);
 }
 
 #[test]

@@ -232,6 +232,7 @@ fn parse_node(
         id: None,
         underlay,
         subnets,
+        endpoints: BTreeMap::new(),
         seen_at: None,
     })
 }

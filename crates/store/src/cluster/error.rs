@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use model::{NetworkName, NodeId, NodeName, ParseError, Prefix, Vni};
 
 use super::document::FileFault;
+use super::rules::NotItsOwn;
 
 /// What a store's own library said.
 pub type Said = Box<dyn Error + Send + Sync>;
@@ -42,6 +43,7 @@ pub enum ClusterError {
     File {
         path: PathBuf,
         line: usize,
+        #[source]
         fault: Box<FileFault>,
     },
     #[error("the cluster is what {} says; change it there, on every node", path.display())]
@@ -82,6 +84,8 @@ pub enum ClusterError {
         "the node name {name} is taken by another machine ({by}), which was heard of within a day; give this one another name, or remove the other with `pontoon node rm {name}`"
     )]
     NodeNameTaken { name: NodeName, by: NodeId },
+    #[error("node {node} can't tell of its endpoints: {why}")]
+    Endpoints { node: NodeName, why: NotItsOwn },
     #[error("there is no node {0} in the cluster")]
     NodeUnknown(NodeName),
     #[error("there is no node {node} in {}", path.display())]

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use model::{Cluster, ClusterNode, NetworkName, NodeName, Overlay, Prefix};
 
-use super::{ClusterError, ClusterStore, Member, Revision, SILENT_GRACE_SECS, Snapshot, rules};
+use super::{
+    ClusterError, ClusterStore, Endpoints, Member, Revision, SILENT_GRACE_SECS, Snapshot, rules,
+};
 
 /// A handle; its clones see the same cluster.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +89,10 @@ impl ClusterStore for Memory {
         Ok(state.count != since.count)
     }
 
+    fn probe(&mut self) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
     fn create_network(&mut self, overlay: &Overlay) -> Result<(), ClusterError> {
         let mut state = self.lock();
         rules::admit_network(&state.cluster.networks, overlay)?;
@@ -138,6 +144,7 @@ impl ClusterStore for Memory {
                     id: Some(member.id),
                     underlay,
                     subnets: BTreeMap::new(),
+                    endpoints: BTreeMap::new(),
                     seen_at: Some(now_secs),
                 };
                 state.cluster.nodes.insert(member.name.clone(), node);
@@ -170,10 +177,39 @@ impl ClusterStore for Memory {
     fn release(&mut self, network: &NetworkName, member: &Member) -> Result<(), ClusterError> {
         let mut state = self.lock();
         let node = state.node(member).ok();
-        if node.is_some_and(|node| node.subnets.remove(network).is_some()) {
+        let released = node.is_some_and(|node| {
+            node.endpoints.remove(network);
+            node.subnets.remove(network).is_some()
+        });
+        if released {
             self.tell(state);
         }
         Ok(())
+    }
+
+    fn tell_endpoints(
+        &mut self,
+        member: &Member,
+        endpoints: &Endpoints,
+    ) -> Result<bool, ClusterError> {
+        let mut state = self.lock();
+        let known = state.node(member)?.clone();
+        if known.endpoints == *endpoints {
+            return Ok(false);
+        }
+        let networks = &state.cluster.networks;
+        let checked = rules::check_endpoints(
+            endpoints,
+            |name| networks.get(name),
+            |name| known.subnets.get(name),
+        );
+        checked.map_err(|why| ClusterError::Endpoints {
+            node: member.name.clone(),
+            why,
+        })?;
+        state.node(member)?.endpoints.clone_from(endpoints);
+        self.tell(state);
+        Ok(true)
     }
 
     fn remove_node(&mut self, name: &NodeName) -> Result<(), ClusterError> {

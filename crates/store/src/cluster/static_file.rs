@@ -12,7 +12,7 @@ use model::{Cluster, ClusterNode, NetworkName, NodeName, Overlay, Prefix};
 
 use super::document::parse_document;
 use super::file_watch::FileWatch;
-use super::{ClusterError, ClusterStore, Member, Revision, Snapshot, rules};
+use super::{ClusterError, ClusterStore, Endpoints, Member, Revision, Snapshot, rules};
 
 /// The cluster that one file names.
 #[derive(Debug)]
@@ -96,6 +96,11 @@ impl ClusterStore for Static {
         }
     }
 
+    /// A file always does: what is wrong with it, `read` says.
+    fn probe(&mut self) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
     fn create_network(&mut self, _: &Overlay) -> Result<(), ClusterError> {
         self.read_only()
     }
@@ -131,6 +136,11 @@ impl ClusterStore for Static {
         let mut node = self.node(&member.name)?;
         let subnets = node.subnets.remove(network);
         subnets.ok_or_else(|| ClusterError::NetworkUnknown(network.clone()))
+    }
+
+    /// Nobody writes the file: what is where is learnt from the packets.
+    fn tell_endpoints(&mut self, member: &Member, _: &Endpoints) -> Result<bool, ClusterError> {
+        self.node(&member.name).map(|_| false)
     }
 
     fn release(&mut self, _: &NetworkName, _: &Member) -> Result<(), ClusterError> {

@@ -1,13 +1,13 @@
 //! The status page as text.
 
 use agent::AgentStatus;
+use engine::now_secs;
 use model::{Backend, ClusterNode, NetworkKind};
 
 use super::super::audit::age;
 use super::super::table::table;
 use super::{list, seen, source};
 use crate::cluster::known::Source;
-use crate::cluster::now_secs;
 use crate::cluster::status::{ClusterStatus, OverlayState, OverlayStatus, Status, UnderlayStatus};
 
 pub fn status(status: &Status) -> String {
@@ -24,6 +24,7 @@ pub fn status(status: &Status) -> String {
     if status.networks.iter().any(is_open) {
         page += "  packets of vxlan, routed and ipip networks cross the underlay unencrypted\n";
     }
+    page.extend(status.networks.iter().filter_map(forged));
     page + &format!("\nWrong\n{}", indented(&wrong(&status.wrong)))
 }
 
@@ -32,6 +33,18 @@ fn is_open(network: &OverlayStatus) -> bool {
         Some(Backend::Vxlan | Backend::Routed | Backend::Ipip) => true,
         None => false,
     }
+}
+
+/// Whoever sends them is no node, or speaks for another one.
+fn forged(network: &OverlayStatus) -> Option<String> {
+    let (count, name) = (network.forged, &network.name);
+    (count > 0).then(|| {
+        format!(
+            "  {count} VXLAN packet(s) for {name} were dropped: they came from an address that is no \
+             node's, or with a MAC that is not the sending node's; somebody forges them, or a node \
+             is there that the cluster does not know\n"
+        )
+    })
 }
 
 fn indented(text: &str) -> String {
