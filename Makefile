@@ -21,7 +21,7 @@ SKIPS := $(abspath $(or $(CARGO_TARGET_DIR),target))/skips
 
 build: ## build pontoon and its CNI plugin, statically linked
 	$(STATIC) --package cli --package cni
-	@echo built $(RELEASE)/pontoon $(RELEASE)/pontoon-sandbox $(RELEASE)/pontoon-cni
+	@echo built $(RELEASE)/pontoon $(RELEASE)/pontoon-sandbox $(RELEASE)/pontoon-names $(RELEASE)/pontoon-cni
 
 demo: setup ## two containers and the outside world, then three nodes; everything removed at the end
 	$(STATIC) --package cli

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use model::{
-    AddressRange, EndpointName, IfName, Mac, MtuSetting, NetworkName, Prefix, Publish, Rate, Target,
+    AddressRange, Alias, EndpointName, IfName, Mac, MtuSetting, NetworkName, Prefix, Publish, Rate,
+    Target,
 };
 
 use crate::cluster::args::{
@@ -15,6 +16,7 @@ use crate::fastpath::FastPathCommand;
 use crate::fastpath::capture::CaptureArgs;
 use crate::lab::LabArgs;
 use crate::late::Late;
+use crate::names::NamesArgs;
 use crate::sandbox::ContainerCommand;
 
 const EXIT_CODES: &str = "\
@@ -167,6 +169,8 @@ pub enum Command {
     /// Make container runtimes use Pontoon
     #[command(subcommand)]
     Cni(Late<CniCommand>),
+    /// Show the names by which endpoints find each other, and whether they are answered for
+    Names(Late<NamesArgs>),
     /// Carry traffic between endpoints faster, by BPF programs on their ports
     ///
     /// The kernel's own way carries every packet without it. A flow is carried fast for a second
@@ -324,6 +328,9 @@ pub struct NetworkCreate {
     /// No way out of the network and none in, but from the node
     #[arg(long)]
     pub internal: bool,
+    /// Let its endpoints find each other by name, by a name server at the network's gateway
+    #[arg(long, conflicts_with = "overlay")]
+    pub names: bool,
     #[command(flatten)]
     pub overlay: OverlayArgs,
     #[command(flatten)]
@@ -361,6 +368,9 @@ pub struct Attach {
     /// Bits a second that it sends, and that it receives, as 500kbit or 100mbit; no bound without
     #[arg(long, value_name = "RATE")]
     pub rate: Option<Rate>,
+    /// Another name of the endpoint, on a network with names; several may share one
+    #[arg(long, value_name = "NAME")]
+    pub alias: Vec<Alias>,
     #[command(flatten)]
     pub dry: Dry,
 }

@@ -8,6 +8,7 @@ mod fastpath;
 mod install;
 mod lab;
 mod late;
+mod names;
 mod print;
 mod run;
 mod sandbox;

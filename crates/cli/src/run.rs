@@ -8,7 +8,7 @@ use engine::{
     AddressStatus, AttachRequest, DetachRequest, Detachee, Engine, Health, Mode, NetnsAfter,
     NetnsBefore, NetworkChoice, NewNetwork, Reconciled, Settings, SubnetChoice, TakeOver,
 };
-use model::{Rates, Reach};
+use model::{Names, Rates, Reach};
 use netstate::Plan;
 use serde::Serialize;
 
@@ -22,6 +22,7 @@ use crate::fastpath;
 use crate::install::{self, Installation};
 use crate::lab;
 use crate::late::Late;
+use crate::names;
 use crate::print::{self, Out};
 use crate::sandbox;
 
@@ -36,6 +37,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Attach(Late(args)) => {
             let mode = mode(&args.dry);
             let change = engine.attach(&attach_request(args), mode)?;
+            if mode == Mode::Apply && change.outcome.names == Names::On {
+                names::ensure(&cli.common.state_dir);
+            }
             out.change(mode, &change, print::attached)?;
         }
         Command::Detach(Late(args)) => {
@@ -45,7 +49,13 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Ls => out.show(&engine.endpoints()?, |all| print::endpoints(all))?,
         Command::Stack { target } => sandbox::stack(&engine, target, out)?,
-        Command::Reconcile { dry, take_over } => return reconcile(&engine, &dry, take_over, out),
+        Command::Reconcile { dry, take_over } => {
+            let code = reconcile(&engine, &dry, take_over, out)?;
+            if !dry.dry_run {
+                names::ensure_used(&engine, &cli.common.state_dir);
+            }
+            return Ok(code);
+        }
         Command::Doctor => return doctor(&engine, out),
         Command::Agent(Late(args)) => return cluster::agent(*args, settings, &cli.common),
         Command::Node(Late(command)) => cluster::node(&engine, command, &cli.common)?,
@@ -54,8 +64,11 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Ipam(Late(IpamCommand::Audit(args))) => return audit(&engine, &args, out),
         Command::Cni(Late(CniCommand::Install(args))) => install(args, out)?,
         Command::Cni(Late(CniCommand::Uninstall(args))) => uninstall(&args, out)?,
+        Command::Names(Late(args)) => return names::run(args, &engine, &cli.common, out),
         Command::Capture(Late(args)) => fastpath::capture::run(&args, &engine, out)?,
-        Command::FastPath(Late(command)) => return fastpath::run(&command, &engine, &settings, out),
+        Command::FastPath(Late(command)) => {
+            return fastpath::run(&command, &engine, &settings, out);
+        }
         Command::Container(command) => {
             return sandbox::run(command, &engine, &cli.common, out);
         }
@@ -126,6 +139,7 @@ fn new_network(args: NetworkCreate) -> NewNetwork {
         } else {
             Reach::Outside
         },
+        names: if args.names { Names::On } else { Names::Off },
     }
 }
 
@@ -145,6 +159,7 @@ fn attach_request(args: Attach) -> AttachRequest {
         ifname: args.ifname,
         publish: args.publish,
         rates: Rates::both(args.rate),
+        aliases: args.alias,
     }
 }
 

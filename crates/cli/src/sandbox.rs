@@ -79,7 +79,7 @@ pub fn run(
         ContainerCommand::Stop(Late(args)) => life::stop(&args, engine)?,
         ContainerCommand::Rm(Late(args)) => life::rm(&args, engine)?,
         ContainerCommand::Stats(Late(args)) => life::stats(&args, engine, out)?,
-        ContainerCommand::ContainerCreated(args) => heal::created(args, engine)?,
+        ContainerCommand::ContainerCreated(args) => heal::created(args, engine, &common.state_dir)?,
         ContainerCommand::ContainerEnded { name } => heal::ended(&name, engine)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ mod network;
 mod ports;
 mod runtime;
 
-use model::{EndpointName, ListName, NetworkName, NetworkWish, Rates};
+use model::{Alias, ListName, NetworkName, NetworkWish, Rates};
 use serde_json::Value;
 
 use crate::failure::CniError;
@@ -40,7 +40,7 @@ pub struct Config {
     pub args_asked: Asked,
     /// What `runtimeConfig.bandwidth` asks for.
     pub rates: Rates,
-    pub aliases: Vec<EndpointName>,
+    pub aliases: Vec<Alias>,
     /// `dns`, less what `runtimeConfig.dns` puts in its place.
     pub dns: Dns,
     /// An absolute path: a file whose words go into the result's `dns`.

@@ -19,8 +19,6 @@ pub enum Refusal {
     Engine(#[from] EngineError),
     #[error("ipam.resolvConf: can't read {}: {source}", path.display())]
     ResolvConf { path: PathBuf, source: io::Error },
-    #[error("runtimeConfig.aliases: names inside a network are not served")]
-    Aliases,
     #[error("GC without cni.dev/valid-attachments: it would remove every attachment")]
     NoAttachments,
     /// CHECK found these.
@@ -58,7 +56,6 @@ impl Refusal {
             Self::Words(error) => error.code(),
             Self::Engine(error) => engine_code(error.class()),
             Self::NoAttachments => Code::InvalidConfig,
-            Self::Aliases => Code::UnsupportedField,
             Self::Findings(_) => Code::Own(4),
             Self::NotReady(_) => Code::Unavailable,
         }
@@ -66,7 +63,6 @@ impl Refusal {
 
     fn advice(&self) -> &'static str {
         match self {
-            Self::Aliases => "remove \"aliases\" from the configuration's capabilities",
             Self::Findings(_) => "'pontoon reconcile' puts it right",
             Self::Engine(error) | Self::NotReady(error) => match error.class() {
                 ErrorClass::Permission => {

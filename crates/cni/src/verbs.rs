@@ -14,7 +14,7 @@ use engine::{
     AttachRequest, Change, DetachRequest, Detachee, EndpointStatus, Engine, EngineError,
     ErrorClass, Known, Mode, NetnsAfter, NetnsBefore, NetworkChoice, Settings,
 };
-use model::{CniAttachment, ContainerId, EndpointName, Family, IfName, Publish, Target};
+use model::{CniAttachment, ContainerId, EndpointName, Family, IfName, Names, Publish, Target};
 
 use crate::answer;
 use crate::refusal::Refusal;
@@ -26,9 +26,6 @@ const STATE_DIR: &str = "/var/lib/pontoon";
 
 pub fn add(call: &Call, stdin: &[u8]) -> Result<String, Refusal> {
     let config = parse_config(stdin)?;
-    if !config.aliases.is_empty() {
-        return Err(Refusal::Aliases);
-    }
     let (container, ifname) = attachment(call)?;
     let wishes = Wishes::combine(&config, &call.args);
     let dns = dns(&config)?;
@@ -47,6 +44,7 @@ pub fn add(call: &Call, stdin: &[u8]) -> Result<String, Refusal> {
         ifname: Some(ifname),
         publish: publish(&config, &engine)?,
         rates: config.rates,
+        aliases: config.aliases.clone(),
     };
     let named = call
         .args
@@ -54,12 +52,32 @@ pub fn add(call: &Call, stdin: &[u8]) -> Result<String, Refusal> {
         .as_deref()
         .and_then(|name| name.parse().ok());
     let attached = attach(&engine, &request, named)?.outcome;
+    let dns = match attached.names {
+        Names::Off => dns,
+        Names::On => {
+            have_names_answered();
+            Dns {
+                nameservers: attached.gateways.iter().map(ToString::to_string).collect(),
+                ..dns
+            }
+        }
+    };
     let result = answer::result(&attached, sandbox(), dns)?;
     let result = match config.previous {
         Some(previous) => result.behind(previous),
         None => result,
     };
     Ok(result.print(config.version))
+}
+
+/// Without it the rest of an endpoint works: what goes wrong is said where a runtime logs it.
+fn have_names_answered() {
+    if let Err(error) = names::ensure(&state_dir()) {
+        let _ = writeln!(
+            std::io::stderr(),
+            "pontoon-cni: warning: names are not answered for: {error}"
+        );
+    }
 }
 
 /// Under the name that the runtime shows people, or where another endpoint has it (a pod's next
@@ -75,11 +93,28 @@ fn attach(
             ..by_id.clone()
         };
         match engine.attach(&named, Mode::Apply) {
-            Err(error) if error.is_name_taken() => {}
+            Err(error) if error.is_name_taken() => {
+                return engine.attach(&shared(named, by_id), Mode::Apply);
+            }
             done => return done,
         }
     }
     engine.attach(by_id, Mode::Apply)
+}
+
+/// Under the container's id, with the name as an alias where the network has names: it is both
+/// sandboxes' until the last one goes.
+fn shared(named: AttachRequest, by_id: &AttachRequest) -> AttachRequest {
+    let has_names = match &by_id.network {
+        NetworkChoice::OrCreate(wish) => wish.names == Some(Names::On),
+        NetworkChoice::Existing(_) => false,
+    };
+    let name = named.name.filter(|_| has_names);
+    let alias = name.and_then(|name| name.as_str().parse().ok());
+    AttachRequest {
+        aliases: by_id.aliases.iter().cloned().chain(alias).collect(),
+        ..by_id.clone()
+    }
 }
 
 pub fn del(call: &Call, stdin: &[u8]) -> Result<String, Refusal> {
@@ -150,6 +185,11 @@ fn engine() -> Result<Engine, Refusal> {
             |_| {}
         },
     }))
+}
+
+fn state_dir() -> PathBuf {
+    let dir = env::var_os("PONTOON_STATE_DIR").filter(|dir| !dir.is_empty());
+    dir.map_or_else(|| PathBuf::from(STATE_DIR), PathBuf::from)
 }
 
 /// What every verb that is about one attachment has: `Call::parse` saw to it.

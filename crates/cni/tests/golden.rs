@@ -77,6 +77,7 @@ fn describe(config: &Config) -> String {
         ("bridge", list(&network.bridge)),
         ("mtu", list(network.mtu)),
         ("reach", list(network.reach.map(|r| format!("{r:?}")))),
+        ("names", list(network.names.map(|n| format!("{n:?}")))),
         ("policy", format!("{:?}", config.ports.policy())),
         ("publish", list(config.ports.on(&families))),
         ("asked by runtimeConfig", asked(&config.runtime_asked)),

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use model::{
-    Endpoint, EndpointName, IfName, Mac, NetnsId, NetnsOrigin, Network, Reach, Subnet, Target,
+    Alias, Endpoint, EndpointName, IfName, Mac, NetnsId, NetnsOrigin, Network, Reach, Subnet,
+    Target,
 };
 use netstate::{LinkKey, Netns};
 use store::{EndpointLife, EndpointRecord, Resting};
@@ -94,6 +95,7 @@ impl Session<'_> {
             addresses,
             publish: request.publish.clone(),
             rates: request.rates,
+            aliases: Alias::check_all(request.aliases.clone())?,
             rank: self.records.next_rank(netns.as_ref(), target)?,
         };
         Ok(EndpointRecord {

@@ -5,6 +5,7 @@ use model::{Endpoint, Mtu, NetnsId, NetnsOrigin, Network, Target};
 use netstate::{KernelState, Plan, Step, diff};
 use plan::{EndpointView, NetworkView, endpoint_part};
 
+use crate::naming::check_aliases;
 use crate::session::{Session, endpoint_view};
 use crate::{AttachRequest, Change, EndpointStatus, Engine, EngineError, Mode, NetnsBefore};
 
@@ -47,6 +48,7 @@ impl Session<'_> {
         let netns = self.target_before(request)?;
         let request = &self.without_repeated(request, netns.as_ref())?;
         self.check_ports(request, network)?;
+        check_aliases(request, network)?;
         let record = self.admit(request, network, netns)?;
         self.begun = Some(record.endpoint.id);
         self.crash.pass();

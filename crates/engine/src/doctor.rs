@@ -66,6 +66,7 @@ impl Engine {
             Ok(mut kernel) => checks.extend(node_checks(&mut kernel)),
             Err(error) => checks.push(failed("node", &error)),
         }
+        checks.extend(self.names_check());
         checks.extend(self.record_checks());
         checks
     }

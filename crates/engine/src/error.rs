@@ -54,6 +54,10 @@ pub enum EngineError {
         address: IpAddr,
         made: Mac,
     },
+    #[error(
+        "network {0} has no names, so that an endpoint on it has no aliases; 'pontoon names on {0}' gives it names"
+    )]
+    NamesOff(NetworkName),
     #[error("network {name} still has {endpoints} endpoint(s); detach them first")]
     NetworkInUse { name: NetworkName, endpoints: u32 },
     #[error("subnet {subnet} overlaps {holder}")]
@@ -293,6 +297,7 @@ impl EngineError {
             | Self::PublishBehind { .. }
             | Self::MacOfStretched { .. }
             | Self::EndpointOnSeveral { .. }
+            | Self::NamesOff(_)
             | Self::Word(_) => ErrorClass::Usage,
             Self::Records(error) => of_records(error),
             Self::BackendMissing { source, .. } => match source.is_permission() {

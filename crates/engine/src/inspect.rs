@@ -1,6 +1,6 @@
 //! What there is: networks, endpoints, and any namespace's network stack.
 
-use model::{Endpoint, Mtu, MtuSetting, Network, NetworkName, NodeId, Reach, Target};
+use model::{Endpoint, Mtu, MtuSetting, Names, Network, NetworkName, NodeId, Reach, Target};
 use netstate::stack::Stack;
 use serde::Serialize;
 use store::{EndpointLife, Membership};
@@ -27,6 +27,8 @@ pub struct EndpointStatus {
     pub cidrs: Vec<String>,
     pub gateways: Vec<std::net::IpAddr>,
     pub reach: Reach,
+    #[serde(skip_serializing_if = "Names::are_off")]
+    pub names: Names,
     #[serde(flatten)]
     pub endpoint: Endpoint,
 }
@@ -46,6 +48,7 @@ impl EndpointStatus {
                 .collect(),
             gateways: subnets.map(|s| s.gateway).collect(),
             reach: network.reach,
+            names: network.names,
             endpoint,
         }
     }

@@ -20,6 +20,7 @@ mod fast;
 mod fault;
 mod inspect;
 mod leaving;
+mod naming;
 mod network;
 mod overlay;
 mod ports;

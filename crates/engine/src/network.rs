@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{AddressRange, IfName, Network, NetworkKind, NetworkName, Prefix, Subnet};
+use model::{AddressRange, IfName, Names, Network, NetworkKind, NetworkName, Prefix, Subnet};
 use netstate::{Interest, KernelState, NodeFacts, Plan, ROUTE_PROTOCOL, diff};
 use plan::{View, bridge_name, desired, only_owned};
 use store::{NetworkLife, NetworkRecord};
@@ -64,6 +64,9 @@ impl Session<'_> {
             (Ok(network), NetworkChoice::Existing(_)) => return Ok((network, None)),
             (Ok(network), NetworkChoice::OrCreate(wish)) => {
                 return match difference(wish, &network) {
+                    None if wish.names == Some(Names::On) => {
+                        Ok((self.with_names(network, Names::On)?, None))
+                    }
                     None => Ok((network, None)),
                     Some(other) => Err(EngineError::NetworkDiffers {
                         name: network.name,
@@ -146,6 +149,7 @@ impl Session<'_> {
             bridge: named.unwrap_or_else(|| bridge_name(&request.name, id)),
             mtu: request.mtu,
             reach: request.reach,
+            names: request.names,
             subnets: Network::check_subnets(subnets, request.mtu)?,
         })
     }

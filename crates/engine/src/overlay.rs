@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use model::{
-    ClusterNode, Family, MTU_MIN_IPV6, Mtu, MtuSetting, Network, NetworkKind, NetworkName, Overlay,
-    Prefix, Span, Subnet,
+    ClusterNode, Family, MTU_MIN_IPV6, Mtu, MtuSetting, Names, Network, NetworkKind, NetworkName,
+    Overlay, Prefix, Span, Subnet,
 };
 use netstate::NodeFacts;
 use plan::{NetworkView, OverlayView, Peer, bridge_name};
@@ -223,6 +223,7 @@ impl Session<'_> {
             bridge: bridge_name(&overlay.name, id),
             mtu: overlay.mtu,
             reach: overlay.reach,
+            names: Names::Off,
             subnets,
         };
         let taken = self.taken(facts)?;

@@ -20,6 +20,7 @@ pub(crate) fn network() -> Result<Network, EngineError> {
         bridge: "pn-rehearsal".parse()?,
         mtu: MtuSetting::Auto,
         reach: Reach::Outside,
+        names: model::Names::Off,
         subnets: Network::check_subnets(subnets, MtuSetting::Auto)?,
     })
 }
@@ -55,6 +56,7 @@ pub(crate) fn endpoint(network: &Network) -> Result<EndpointView, EngineError> {
         addresses,
         publish,
         rates: Rates::default(),
+        aliases: Vec::new(),
         rank: 0,
     };
     Ok(EndpointView {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use model::{
-    AddressRange, CniAttachment, ContainerId, EndpointName, IfName, Mac, MtuSetting, Network,
-    NetworkName, NetworkWish, Prefix, Publish, Rates, Reach, Target,
+    AddressRange, Alias, CniAttachment, ContainerId, EndpointName, IfName, Mac, MtuSetting, Names,
+    Network, NetworkName, NetworkWish, Prefix, Publish, Rates, Reach, Target,
 };
 
 /// A network to create.
@@ -20,6 +20,7 @@ pub struct NewNetwork {
     pub bridge: Option<IfName>,
     pub mtu: MtuSetting,
     pub reach: Reach,
+    pub names: Names,
 }
 
 /// The prefixes of a new network.
@@ -45,6 +46,7 @@ pub(crate) fn wished(wish: &NetworkWish) -> NewNetwork {
         bridge: wish.bridge.clone(),
         mtu: wish.mtu.unwrap_or(MtuSetting::Auto),
         reach: wish.reach.unwrap_or(Reach::Outside),
+        names: wish.names.unwrap_or_default(),
     }
 }
 
@@ -82,6 +84,11 @@ pub(crate) fn difference(wish: &NetworkWish, network: &Network) -> Option<Differ
             Difference::Reach,
             wish.reach.is_some_and(|reach| reach != network.reach),
         ),
+        // Names that are wished for are switched on.
+        (
+            Difference::Names,
+            wish.names == Some(Names::Off) && network.names == Names::On,
+        ),
     ];
     let mut differs = differs.into_iter().filter(|(_, differs)| *differs);
     differs.next().map(|(what, _)| what)
@@ -102,6 +109,8 @@ pub enum Difference {
     Mtu,
     #[error("a way to the outside (internal or not)")]
     Reach,
+    #[error("names")]
+    Names,
 }
 
 /// The network to attach to.
@@ -139,6 +148,8 @@ pub struct AttachRequest {
     pub ifname: Option<IfName>,
     pub publish: Vec<Publish>,
     pub rates: Rates,
+    /// Other names of it, on a network with names.
+    pub aliases: Vec<Alias>,
 }
 
 /// What attach expects of the target's namespace.

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ContainerId, EndpointName, Family, IfName, ListName, Mac, NetworkId, ParseError, Publish,
-    Rates, Target,
+    Alias, ContainerId, EndpointName, Family, IfName, ListName, Mac, NetworkId, ParseError,
+    Publish, Rates, Target,
 };
 
 /// The row number of an endpoint in the node's records; never used twice.
@@ -73,6 +73,9 @@ pub struct Endpoint {
     pub publish: Vec<Publish>,
     #[serde(default, skip_serializing_if = "Rates::is_unlimited")]
     pub rates: Rates,
+    /// Its other names, where its network has names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<Alias>,
     /// The order of the target's endpoints, from 0: the lowest one's default route is used.
     pub rank: u16,
 }

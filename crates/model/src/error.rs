@@ -19,6 +19,12 @@ pub enum ParseError {
         "{0:?} is no CNI id: 1 to 255 characters, first a letter or digit, then letters, digits, '-', '_' or '.'"
     )]
     CniId(String),
+    #[error(
+        "{0:?} is not an alias: 1 to 63 letters, digits or '-', neither first nor last (RFC 1123)"
+    )]
+    Alias(String),
+    #[error("more than {0} aliases of one endpoint")]
+    TooManyAliases(usize),
     #[error("{0:?} is not a MAC address: six bytes in hexadecimal, as 02:00:5e:10:00:01")]
     Mac(String),
     #[error("{0} is a multicast or all-zero MAC address; an endpoint needs a unicast one")]

@@ -4,6 +4,7 @@
 //! This crate does no IO, reads no clock and knows no kernel: see `netstate` for kernel
 //! objects and `plan` for what a network means to the kernel.
 
+mod alias;
 mod endpoint;
 mod error;
 mod mac;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::mtu::MTU_MIN_IPV6;
-use crate::{AddressRange, Family, IfName, MtuSetting, NetworkName, ParseError, Prefix};
+use crate::{AddressRange, Family, IfName, MtuSetting, Names, NetworkName, ParseError, Prefix};
 
 /// The row number of a network in the node's records; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -123,6 +123,8 @@ pub struct Network {
     pub bridge: IfName,
     pub mtu: MtuSetting,
     pub reach: Reach,
+    #[serde(default, skip_serializing_if = "Names::are_off")]
+    pub names: Names,
     /// One or two: at most one a family, IPv4 first.
     pub subnets: Vec<Subnet>,
 }
@@ -142,6 +144,8 @@ pub struct NetworkWish {
     pub bridge: Option<IfName>,
     pub mtu: Option<MtuSetting>,
     pub reach: Option<Reach>,
+    /// A network without names gets them where they are wished for.
+    pub names: Option<Names>,
 }
 
 impl Network {

@@ -31,6 +31,7 @@ fn network(id: u32, name: &str, prefixes: &[&str], reach: Reach) -> NetworkView 
             name,
             mtu: "auto".parse().unwrap(),
             reach,
+            names: model::Names::Off,
             subnets: subnets.collect(),
         },
     }
@@ -69,6 +70,7 @@ fn endpoint(id: u32, network: &NetworkView, target: &str, publish: &[&str]) -> E
                 .map(|p| p.parse::<Publish>().unwrap())
                 .collect(),
             rates: Rates::default(),
+            aliases: Vec::new(),
             rank: 0,
         },
     }

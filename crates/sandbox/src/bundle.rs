@@ -7,11 +7,11 @@
 mod mounts;
 mod root;
 
-use std::path::Path;
+use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use crate::cgroup::{Cgroups, device_number, root_device};
+use crate::cgroup::Cgroups;
 use crate::container::{Container, Root, Users};
 use crate::error::SandboxError;
 use crate::limit::{Bytes, Cpus, Limits};
@@ -23,6 +23,8 @@ pub const CONFIG: &str = "config.json";
 /// The container's `/etc/hosts`, and its `/etc/hostname`.
 pub const HOSTS: &str = "hosts";
 pub const HOSTNAME: &str = "hostname";
+/// Its `/etc/resolv.conf`, where it has one of its own.
+pub const RESOLV_CONF: &str = "resolv.conf";
 const ROOTFS: &str = "rootfs";
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -80,11 +82,20 @@ pub fn write(home: &Home, container: &Container, cgroups: &Cgroups) -> Result<()
     let name = container.hostname.as_str();
     home.write_shown(HOSTS, &hosts(name, &[]))?;
     home.write_shown(HOSTNAME, &format!("{name}\n"))?;
+    if !container.nameservers.is_empty() {
+        home.write_shown(RESOLV_CONF, &resolv_conf(&container.nameservers))?;
+    }
     let mounts = mounts::of(home, container)?;
     root::prepare(home, container, &mounts)?;
     let masked = masked(container)?;
     let config = config(container, cgroups, &mounts, &masked);
     home.write_json(CONFIG, &config)
+}
+
+/// The text of `/etc/resolv.conf`: no suffixes of the machine's, which are not of these names.
+fn resolv_conf(nameservers: &[IpAddr]) -> String {
+    let lines = nameservers.iter().map(|a| format!("nameserver {a}\n"));
+    lines.collect()
 }
 
 /// The text of `/etc/hosts`, with the container's own addresses.
@@ -218,16 +229,7 @@ fn block_io(container: &Container) -> Option<Value> {
     if limits.io_read.is_none() && limits.io_write.is_none() {
         return None;
     }
-    let root = match &container.root {
-        Root::Machine => Path::new("/"),
-        Root::Dir(dir) => dir,
-    };
-    let device = match &limits.io_device {
-        Some(device) => device_number(device),
-        None => root_device(root),
-    };
-    // It was found when the limits were checked; one that is gone since limits nobody.
-    let (major, minor) = device.ok()?;
+    let (major, minor) = container.disk()?;
     let rate = |bytes: &Bytes| json!([{"major": major, "minor": minor, "rate": bytes.get()}]);
     let mut io = json!({});
     if let Some(bytes) = &limits.io_read {

@@ -21,6 +21,9 @@ pub struct Container {
     /// `KEY=VALUE`, beside `PATH`, `HOME` and `TERM`.
     pub env: Vec<String>,
     pub hostname: EndpointName,
+    /// Whom its resolver asks; as the machine, or its root, without.
+    #[serde(default)]
+    pub nameservers: Vec<IpAddr>,
     pub root: Root,
     pub mounts: Vec<Bind>,
     pub users: Users,

@@ -14,6 +14,7 @@ pub mod cgroup;
 pub mod container;
 mod error;
 mod heal;
+mod inherited;
 pub mod limit;
 mod log;
 mod namespaces;
@@ -25,6 +26,7 @@ mod users;
 
 pub use error::SandboxError;
 pub use heal::{end_abandoned, now_secs, remove_runtime};
+pub use inherited::close_inherited;
 pub use log::{Entry, Reader, Stream};
 pub use namespaces::{InNamespace, Whose, namespaces};
 pub use place::{Home, Known, Place};

@@ -4,7 +4,7 @@
 use model::{CniAttachment, Endpoint, EndpointId, NetnsId};
 use rusqlite::{ErrorCode, named_params};
 
-use crate::column::{Cookie, bits, seconds};
+use crate::column::{Cookie, aliases, bits, seconds};
 use crate::endpoint::select_owner;
 use crate::{Cause, Durability, EndpointLife, EndpointRecord, Owner, Records, StoreError};
 
@@ -36,9 +36,9 @@ impl Records {
         let endpoint = &record.endpoint;
         self.execute(
             "INSERT INTO endpoint (id, network, name, target, container, list, boot, cookie, ifname, port,
-                 mac, rank, life, origin, created_at, sends, receives)
+                 mac, rank, life, origin, created_at, sends, receives, aliases)
              VALUES (:id, :network, :name, :target, :container, :list, :boot, :cookie, :ifname, :port,
-                 :mac, :rank, :life, :origin, :created_at, :sends, :receives)",
+                 :mac, :rank, :life, :origin, :created_at, :sends, :receives, :aliases)",
             named_params! {
                 ":id": endpoint.id.0,
                 ":network": endpoint.network.0,
@@ -57,6 +57,7 @@ impl Records {
                 ":created_at": seconds(record.created_at),
                 ":sends": endpoint.rates.sends.map(bits),
                 ":receives": endpoint.rates.receives.map(bits),
+                ":aliases": aliases(&endpoint.aliases),
             },
         )
     }

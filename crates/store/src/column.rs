@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use model::{Family, HostBind, NetworkKind, Rate, Reach};
+use model::{Alias, Family, HostBind, Names, NetworkKind, Rate, Reach};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::record::UnknownWord;
@@ -142,6 +142,45 @@ impl FromSql for KindWord {
             other => Err(FromSqlError::Other(Box::new(UnknownWord(other.to_owned())))),
         }
     }
+}
+
+/// `Names` as text.
+pub(crate) struct NamesWord(pub Names);
+
+impl ToSql for NamesWord {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Names::Off => "off".into(),
+            Names::On => "on".into(),
+        })
+    }
+}
+
+impl FromSql for NamesWord {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "off" => Ok(Self(Names::Off)),
+            "on" => Ok(Self(Names::On)),
+            other => Err(FromSqlError::Other(Box::new(UnknownWord(other.to_owned())))),
+        }
+    }
+}
+
+/// Aliases with blanks between them; nothing where there are none.
+pub(crate) struct Aliases(pub Vec<Alias>);
+
+impl FromSql for Aliases {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let all = value.as_str()?.split(' ').map(str::parse);
+        let all: Result<Vec<Alias>, _> = all.collect();
+        all.map(Self)
+            .map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
+pub(crate) fn aliases(aliases: &[Alias]) -> Option<String> {
+    let all: Vec<&str> = aliases.iter().map(Alias::as_str).collect();
+    (!all.is_empty()).then(|| all.join(" "))
 }
 
 /// A namespace cookie: 64 bits without a sign, kept in SQLite's 64 bits with one.

@@ -6,14 +6,14 @@ use model::{
 };
 use rusqlite::{Params, Row};
 
-use crate::column::{Bits, Cookie, Parsed};
+use crate::column::{Aliases, Bits, Cookie, Parsed};
 use crate::{EndpointRecord, Owner, Records, StoreError};
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, network, name, target, container, list, boot, cookie, ifname, port, mac, rank, \
-             life, origin, created_at, sends, receives FROM endpoint ",
+             life, origin, created_at, sends, receives, aliases FROM endpoint ",
             $rest
         )
     };
@@ -226,6 +226,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRecord> {
                 sends: rate("sends")?,
                 receives: rate("receives")?,
             },
+            aliases: row
+                .get::<_, Option<Aliases>>("aliases")?
+                .map(|Aliases(all)| all)
+                .unwrap_or_default(),
             rank: row.get("rank")?,
         },
         life,

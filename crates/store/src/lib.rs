@@ -24,7 +24,7 @@ mod records;
 
 pub use address::{HeldAddress, Hold, Resting, TAKEN_PAGE};
 pub use error::{Cause, Damage, StoreError};
-pub use lock::{Holder, NodeLock, RemovalsTurn};
+pub use lock::{Holder, NamesLock, NodeLock, RemovalsTurn};
 pub use membership::Membership;
 pub use open::OpenMode;
 pub use record::{

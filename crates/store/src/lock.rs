@@ -1,5 +1,5 @@
 //! The node's lock: one process at a time changes records and kernel. And the removals' turn: one
-//! process at a time removes what all of them have given up.
+//! process at a time removes what all of them have given up. And the task of answering for names.
 //!
 //! The kernel releases it with the process that holds it, however that dies. Readers of the
 //! records don't need it.
@@ -22,6 +22,7 @@ use crate::error::from_io;
 /// The locks' files in the state directory.
 const FILE: &str = "lock";
 const REMOVALS_FILE: &str = "removals.lock";
+const NAMES_FILE: &str = "names.lock";
 /// How much of the holder's command line is kept, in bytes.
 const COMMAND_MAX: usize = 256;
 /// How long the holder's line is, in characters: a number, a blank and a command.
@@ -85,6 +86,37 @@ impl RemovalsTurn {
     pub fn acquire(dir: &Path, wait: Duration) -> Result<Self, StoreError> {
         let _file = acquire(dir, REMOVALS_FILE, wait)?;
         Ok(Self { _file })
+    }
+}
+
+/// The task of answering for names, held until dropped: one process for these records has it.
+#[derive(Debug)]
+pub struct NamesLock {
+    /// Closing it is the release.
+    _file: File,
+}
+
+impl NamesLock {
+    /// Waits for at most `wait`.
+    ///
+    /// # Errors
+    /// Those of [`NodeLock::acquire`].
+    pub fn acquire(dir: &Path, wait: Duration) -> Result<Self, StoreError> {
+        let _file = acquire(dir, NAMES_FILE, wait)?;
+        Ok(Self { _file })
+    }
+
+    /// Whether somebody has it at this moment. Who asks is in nobody's way but that of one who
+    /// begins just now, and waits.
+    pub fn is_held(dir: &Path) -> bool {
+        let tried = File::open(dir.join(NAMES_FILE))
+            .map(|file| flock(&file, FlockOperation::NonBlockingLockShared));
+        matches!(tried, Ok(Err(Errno::WOULDBLOCK)))
+    }
+
+    /// Who has it, by its own account.
+    pub fn holder(dir: &Path) -> Option<Holder> {
+        Self::is_held(dir).then(|| read_holder(&dir.join(NAMES_FILE)))?
     }
 }
 

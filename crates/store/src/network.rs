@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 
-use model::{AddressRange, Family, IfName, Network, NetworkId, NetworkName, Subnet};
+use model::{AddressRange, Family, IfName, Names, Network, NetworkId, NetworkName, Subnet};
 use rusqlite::{Row, named_params};
 
-use crate::column::{Bytes16, KindWord, Parsed, ReachWord, family_number};
+use crate::column::{Bytes16, KindWord, NamesWord, Parsed, ReachWord, family_number};
 use crate::{Damage, Durability, NetworkLife, NetworkRecord, Records, StoreError};
 
-const ALL: &str = "SELECT id, name, bridge, mtu, reach, life, kind FROM network ORDER BY id";
-const BY_ID: &str = "SELECT id, name, bridge, mtu, reach, life, kind FROM network WHERE id = ?1";
+const ALL: &str = "SELECT id, name, bridge, mtu, reach, life, kind, names FROM network ORDER BY id";
+const BY_ID: &str =
+    "SELECT id, name, bridge, mtu, reach, life, kind, names FROM network WHERE id = ?1";
 const BY_NAME: &str =
-    "SELECT id, name, bridge, mtu, reach, life, kind FROM network WHERE name = ?1";
+    "SELECT id, name, bridge, mtu, reach, life, kind, names FROM network WHERE name = ?1";
 const SUBNETS: &str =
     "SELECT prefix, gateway, range FROM subnet WHERE network = ?1 ORDER BY family";
 
@@ -88,8 +89,8 @@ impl Records {
             }
             records.check_unique(&network.name, &network.bridge)?;
             records.execute(
-                "INSERT INTO network (id, name, kind, bridge, mtu, reach, life)
-                 VALUES (:id, :name, :kind, :bridge, :mtu, :reach, :life)",
+                "INSERT INTO network (id, name, kind, bridge, mtu, reach, life, names)
+                 VALUES (:id, :name, :kind, :bridge, :mtu, :reach, :life, :names)",
                 named_params! {
                     ":id": network.id.0,
                     ":name": network.name.as_str(),
@@ -98,6 +99,7 @@ impl Records {
                     ":mtu": network.mtu.to_string(),
                     ":reach": ReachWord(network.reach),
                     ":life": record.life.to_string(),
+                    ":names": NamesWord(network.names),
                 },
             )?;
             for subnet in &network.subnets {
@@ -149,6 +151,20 @@ impl Records {
         })
     }
 
+    /// Whether its endpoints find each other by name from now on.
+    ///
+    /// # Errors
+    /// `NetworkGone`; those of a commit.
+    pub fn set_network_names(&mut self, id: NetworkId, names: Names) -> Result<(), StoreError> {
+        self.transaction(Durability::Power, |records| {
+            let sql = "UPDATE network SET names = ?2 WHERE id = ?1";
+            match records.execute(sql, (id.0, NamesWord(names)))? {
+                0 => Err(StoreError::NetworkGone(id)),
+                _ => Ok(()),
+            }
+        })
+    }
+
     /// Forgets a network, and which of its addresses rest.
     ///
     /// # Errors
@@ -193,6 +209,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<NetworkRecord> {
     let ReachWord(reach) = row.get("reach")?;
     let Parsed(life) = row.get("life")?;
     let KindWord(kind) = row.get("kind")?;
+    let NamesWord(names) = row.get("names")?;
     Ok(NetworkRecord {
         network: Network {
             id: NetworkId(row.get("id")?),
@@ -201,6 +218,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<NetworkRecord> {
             bridge,
             mtu,
             reach,
+            names,
             subnets: Vec::new(),
         },
         life,

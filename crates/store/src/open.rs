@@ -25,7 +25,7 @@ const FILE: &str = "records.db";
 /// What the file is called while it is made.
 const NEW_FILE: &str = "records.db.new";
 /// The version of the schema, in `PRAGMA user_version`.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// `PRAGMA application_id`: "pont", so that file(1) and we know whose database this is.
 pub(crate) const APPLICATION_ID: i32 = 0x706f_6e74;
 /// How often, and how long each time, a statement waits for another process: five seconds. Writers
@@ -44,7 +44,7 @@ const PAGE_BYTES: u32 = 1024;
 const COPY_PAGES: i32 = i32::MAX;
 const SCHEMA: &str = include_str!("schema.sql");
 /// What makes records of version 1, 2, … those of the next.
-const UPGRADES: [&str; 2] = [
+const UPGRADES: [&str; 3] = [
     "
     ALTER TABLE subnet ADD COLUMN range TEXT;
     ALTER TABLE network ADD COLUMN kind TEXT NOT NULL DEFAULT 'bridge';
@@ -62,6 +62,10 @@ const UPGRADES: [&str; 2] = [
     ALTER TABLE endpoint ADD COLUMN sends INTEGER;
     ALTER TABLE endpoint ADD COLUMN receives INTEGER;
     PRAGMA user_version = 3",
+    "
+    ALTER TABLE network ADD COLUMN names TEXT NOT NULL DEFAULT 'off';
+    ALTER TABLE endpoint ADD COLUMN aliases TEXT;
+    PRAGMA user_version = 4",
 ];
 
 /// What the records are opened for.

@@ -116,6 +116,15 @@ impl Records {
         Ok(self.row(sql, [], |row| row.get(0))?.unwrap_or(false))
     }
 
+    /// A number that is another one when another process has committed since it was last asked for.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn change_number(&self) -> Result<i64, StoreError> {
+        let sql = "PRAGMA data_version";
+        Ok(self.row(sql, [], |row| row.get(0))?.unwrap_or_default())
+    }
+
     /// Lets `work` read one moment's records, whatever other processes commit meanwhile.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
--- The node's records, version 3. Addresses are 16 bytes (src/column.rs); times are seconds
+-- The node's records, version 4. Addresses are 16 bytes (src/column.rs); times are seconds
 -- since 1970; words are those of src/record.rs.
 
 CREATE TABLE meta (
@@ -15,7 +15,9 @@ CREATE TABLE network (
     mtu TEXT NOT NULL,
     reach TEXT NOT NULL,
     life TEXT NOT NULL,
-    kind TEXT NOT NULL DEFAULT 'bridge'
+    kind TEXT NOT NULL DEFAULT 'bridge',
+    -- Whether its endpoints find each other by name.
+    names TEXT NOT NULL DEFAULT 'off'
 ) STRICT;
 
 CREATE TABLE subnet (
@@ -56,7 +58,9 @@ CREATE TABLE endpoint (
     list TEXT,
     -- Bits a second, seen from the container; as fast as the machine without.
     sends INTEGER,
-    receives INTEGER
+    receives INTEGER,
+    -- Its other names, blanks between them; nothing without.
+    aliases TEXT
 ) STRICT;
 CREATE UNIQUE INDEX endpoint_name ON endpoint (network, name);
 CREATE UNIQUE INDEX endpoint_mac ON endpoint (network, mac);

@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fastpath-wire", &[]),
     ("fastpath", &["model", "fastpath-wire"]),
     ("lab", &["model", "store"]),
+    ("names", &["model", "store"]),
     ("sandbox", &["model"]),
     ("agent", &["model", "engine", "store", "store-etcd"]),
     (
@@ -40,12 +41,13 @@ const ROOMS: &[(&str, &[&str])] = &[
             "agent",
             "fastpath",
             "lab",
+            "names",
             "sandbox",
             "store",
             "store-etcd",
         ],
     ),
-    ("cni", &["model", "engine"]),
+    ("cni", &["model", "engine", "names"]),
     // Off the drawing: the tests' ground, other kernels for it, the figures, this check.
     ("testnet", &[]),
     ("kernels", &[]),
@@ -61,6 +63,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "bench", "kernels"]),
     ("libcontainer", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
+    ("hickory-*", &["names"]),
     ("httparse", &["agent"]),
     ("libc", &["kernel", "sandbox", "testnet"]),
     ("netlink-*", &["kernel"]),
@@ -71,7 +74,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     (
         "rustix",
         &[
-            "agent", "fastpath", "kernel", "kernels", "lab", "sandbox", "store", "testnet",
+            "agent", "fastpath", "kernel", "kernels", "lab", "names", "sandbox", "store", "testnet",
         ],
     ),
     // In the adapter behind a blocking trait, until the agent is there.

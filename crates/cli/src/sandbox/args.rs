@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use model::{EndpointName, NetworkName, Publish, Rate};
+use model::{Alias, EndpointName, NetworkName, Publish, Rate};
 use sandbox::container::{Access, Bind};
 use sandbox::limit::{Bytes, CpuSet, Cpus, Device};
 
@@ -40,6 +40,9 @@ pub struct Run {
     /// Publish a port or a range, as 'pontoon attach' does
     #[arg(short = 'p', long = "publish", value_name = "PORTS")]
     pub publish: Vec<Publish>,
+    /// Another name of its endpoint, on a network with names; several may share one
+    #[arg(long, value_name = "NAME")]
+    pub alias: Vec<Alias>,
     #[command(flatten)]
     pub limits: LimitArgs,
     /// Whose users the container's are: auto gives it a range of numbers that nobody has, so that
@@ -186,6 +189,8 @@ pub struct Created {
     pub publish: Vec<Publish>,
     #[arg(long)]
     pub rate: Option<Rate>,
+    #[arg(long)]
+    pub alias: Vec<Alias>,
     /// The container's first process
     pub init: u32,
 }

@@ -2,18 +2,20 @@
 //! supervisor calls: attached when its namespaces are there, detached when it is over.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Result;
 use engine::{
     AttachRequest, DetachRequest, Detachee, Engine, EngineError, ErrorClass, Mode, NetnsAfter,
     NetnsBefore, NetworkChoice,
 };
-use model::{CniAttachment, ContainerId, EndpointName, IfName, ListName, Rates, Target};
+use model::{CniAttachment, ContainerId, EndpointName, IfName, ListName, Names, Rates, Target};
 use sandbox::cgroup::Cgroups;
 use sandbox::container::{Afterwards, State};
 use sandbox::{Place, bundle, end_abandoned};
 
 use super::args::Created;
+use crate::names;
 
 /// The interface inside.
 const IFNAME: &str = "eth0";
@@ -29,7 +31,7 @@ pub fn id_of(name: &EndpointName) -> Result<ContainerId> {
 }
 
 /// Attaches a container whose command is about to start.
-pub fn created(args: Created, engine: &Engine) -> Result<()> {
+pub fn created(args: Created, engine: &Engine, state_dir: &Path) -> Result<()> {
     let place = place(engine)?;
     let known = place.find(&args.name)?;
     let request = AttachRequest {
@@ -46,8 +48,12 @@ pub fn created(args: Created, engine: &Engine) -> Result<()> {
         ifname: Some(IFNAME.parse::<IfName>()?),
         publish: args.publish,
         rates: Rates::both(args.rate),
+        aliases: args.alias,
     };
     let attached = engine.attach(&request, Mode::Apply)?.outcome;
+    if attached.names == Names::On {
+        names::ensure(state_dir);
+    }
     let addresses = attached.endpoint.addresses.iter().map(ToString::to_string);
     let text = bundle::hosts(
         known.container.hostname.as_str(),

@@ -1,13 +1,14 @@
 //! `pontoon run`: check, write down, and hand over to the supervisor.
 
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 use engine::Engine;
-use model::EndpointName;
+use model::{EndpointName, Names, Network};
 use sandbox::cgroup::Cgroups;
 use sandbox::container::{Afterwards, Calls, Container, Root, State, Stdio as Streams, Users};
 use sandbox::limit::Limits;
@@ -24,7 +25,7 @@ const SUPERVISOR: &str = "pontoon-sandbox";
 
 /// Runs a container. In the foreground this process becomes its supervisor.
 pub fn run(mut args: Run, engine: &Engine, common: &Common, out: Out) -> Result<ExitCode> {
-    engine.recorded_network(&args.network)?;
+    let nameservers = nameservers(&engine.recorded_network(&args.network)?);
     let cgroups = Cgroups::find();
     if cgroups == Cgroups::None {
         return Err(ContainerError::NoCgroups.into());
@@ -46,6 +47,7 @@ pub fn run(mut args: Run, engine: &Engine, common: &Common, out: Out) -> Result<
             name: name.clone(),
             limits,
             node,
+            nameservers,
         };
         let container = container(args, common, checked)?;
         let home = place.make(&name)?;
@@ -106,6 +108,15 @@ fn limits(args: &mut Run, cgroups: &Cgroups) -> Result<Limits> {
     Ok(limits)
 }
 
+/// On a network with names its gateways are asked.
+fn nameservers(network: &Network) -> Vec<IpAddr> {
+    let gateways = network.subnets.iter().map(|subnet| subnet.gateway);
+    match network.names {
+        Names::On => gateways.collect(),
+        Names::Off => Vec::new(),
+    }
+}
+
 fn users(args: &Run, place: &Place, node: &str) -> Result<Users> {
     match args.user_ns {
         UserNs::Host => Ok(Users::Host),
@@ -123,6 +134,7 @@ struct Checked {
     users: Users,
     limits: Limits,
     node: String,
+    nameservers: Vec<IpAddr>,
 }
 
 fn container(args: Run, common: &Common, checked: Checked) -> Result<Container> {
@@ -131,6 +143,7 @@ fn container(args: Run, common: &Common, checked: Checked) -> Result<Container> 
         users,
         limits,
         node,
+        nameservers,
     } = checked;
     let calls = calls(&args, common, &name)?;
     let root = match &args.rootfs {
@@ -159,6 +172,7 @@ fn container(args: Run, common: &Common, checked: Checked) -> Result<Container> 
             (true, true) => Streams::TerminalLog,
         },
         limits,
+        nameservers,
         state_dir: common.state_dir.clone(),
         calls,
         creator: ProcessId::own().ok_or(SandboxError::OwnProcess)?,
@@ -194,6 +208,9 @@ fn calls(args: &Run, common: &Common, name: &EndpointName) -> Result<Calls> {
     }
     for publish in &args.publish {
         created.extend(["-p".to_owned(), publish.to_string()]);
+    }
+    for alias in &args.alias {
+        created.extend(["--alias".to_owned(), alias.to_string()]);
     }
     if let Some(rate) = args.limits.net_rate {
         created.extend(["--rate".to_owned(), rate.to_string()]);

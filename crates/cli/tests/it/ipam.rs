@@ -57,6 +57,7 @@ fn attach(node: &PontoonNode, target: &str, container: &str, at: u64) {
         ifname: None,
         publish: Vec::new(),
         rates: model::Rates::default(),
+        aliases: Vec::new(),
     };
     let engine = engine(node.state_dir(), at);
     engine.attach(&request, Mode::Apply).unwrap();

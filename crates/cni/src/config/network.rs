@@ -1,10 +1,10 @@
 //! The network: Pontoon's own words, and those of the reference `bridge` plugin.
 
-use model::{Family, MTU_MIN_IPV6, MtuSetting, NetworkName, NetworkWish, ParseError, Reach};
+use model::{Family, MTU_MIN_IPV6, MtuSetting, Names, NetworkName, NetworkWish, ParseError, Reach};
 
 use crate::config::ConfigError;
 use crate::config::ipam::{Ipam, StatedSubnet, add_subnet, stated_subnet};
-use crate::fields::{Field, Fields};
+use crate::fields::{Case, Field, Fields};
 
 pub(crate) fn parse_network(
     top: &mut Fields,
@@ -13,6 +13,7 @@ pub(crate) fn parse_network(
 ) -> Result<NetworkWish, ConfigError> {
     refuse_foreign_wishes(top)?;
     let reach = reach(top, &ipam)?;
+    let names = names(top)?;
     let mut subnets = subnets(top, ipam.subnets)?;
     gateways(top, &mut subnets)?;
     for route in &ipam.routes {
@@ -24,6 +25,7 @@ pub(crate) fn parse_network(
         bridge: top.take_word("bridge")?,
         mtu: mtu(top, &subnets)?,
         reach,
+        names,
         gateways: subnets.iter().filter_map(|s| s.gateway).collect(),
         ranges: subnets.iter().filter_map(|s| s.range).collect(),
         subnets: subnets.iter().map(|s| s.prefix).collect(),
@@ -164,6 +166,20 @@ fn reach(top: &mut Fields, ipam: &Ipam) -> Result<Option<Reach>, ConfigError> {
         (Some(false), _) | (None, Some(_)) => Ok(Some(Reach::Outside)),
         (None, None) => Ok(None),
     }
+}
+
+/// `names`; what has the capability `aliases` has names too, unless it says otherwise.
+fn names(top: &mut Fields) -> Result<Option<Names>, ConfigError> {
+    let said = top.take_boolean("names")?;
+    let capable = match top.take("capabilities") {
+        Some(field) => field.fields(Case::Exact)?.take_boolean("aliases")?,
+        None => None,
+    };
+    Ok(match (said, capable) {
+        (Some(true), _) | (None, Some(true)) => Some(Names::On),
+        (Some(false), _) => Some(Names::Off),
+        (None, _) => None,
+    })
 }
 
 /// A field of one value, or another of several.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use model::{EndpointName, Rates};
+use model::{Alias, Rates};
 
 use crate::config::ConfigError;
 use crate::config::bandwidth::parse_bandwidth;
@@ -22,7 +22,7 @@ pub(crate) struct Runtime<'a> {
     pub asked: Asked,
     pub rates: Rates,
     pub dns: Dns,
-    pub aliases: Vec<EndpointName>,
+    pub aliases: Vec<Alias>,
 }
 
 pub(crate) fn parse_runtime<'a>(
@@ -97,7 +97,7 @@ fn address(field: &Field) -> Result<IpAddr, ConfigError> {
 }
 
 /// A list of names, or podman's and CRI-O's form: the lists of all networks by their names.
-fn parse_aliases(field: &Field, list_name: &str) -> Result<Vec<EndpointName>, ConfigError> {
+fn parse_aliases(field: &Field, list_name: &str) -> Result<Vec<Alias>, ConfigError> {
     let own = match field.value.as_object() {
         None => field.clone(),
         Some(networks) => match networks.get_key_value(list_name) {
@@ -111,7 +111,8 @@ fn parse_aliases(field: &Field, list_name: &str) -> Result<Vec<EndpointName>, Co
     if own.value.is_null() {
         return Ok(Vec::new());
     }
-    own.list()?.map(|alias| alias.word()).collect()
+    let aliases = own.list()?.map(|alias| alias.word());
+    Alias::check_all(aliases.collect::<Result<_, _>>()?).map_err(|source| own.wrong(source))
 }
 
 /// The `dns` of the configuration itself.

@@ -17,6 +17,7 @@ mod plugin;
 mod pod;
 mod podman;
 mod podman_life;
+mod podman_names;
 mod podman_traffic;
 mod proto;
 mod readme;

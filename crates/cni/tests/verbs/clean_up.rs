@@ -184,6 +184,7 @@ fn attach_by_hand(node: &CniNode, name: &str) {
         ifname: None,
         publish: Vec::new(),
         rates: model::Rates::default(),
+        aliases: Vec::new(),
     };
     node.engine().attach(&request, Mode::Apply).unwrap();
 }

@@ -11,7 +11,10 @@ use testnet::Node;
 
 /// Where Debian's package containernetworking-plugins puts the reference plugins.
 const REFERENCE_PLUGINS: &str = "/usr/lib/cni";
-const PLUGIN: &str = env!("CARGO_BIN_EXE_pontoon-cni");
+pub const PLUGIN: &str = env!("CARGO_BIN_EXE_pontoon-cni");
+
+/// Where a test may have a copy of ours with nothing beside it, called `alone` in lists.
+pub const ALONE: &str = "/run/alone";
 
 /// What a plugin answered: JSON, or nothing; as an error when it failed.
 pub type Answer = Result<Value, Value>;
@@ -201,6 +204,7 @@ pub fn bare(variables: &[(&str, &str)]) -> Command {
 fn file_of(kind: &str) -> PathBuf {
     match kind {
         "pontoon-cni" => PathBuf::from(PLUGIN),
+        "alone" => Path::new(ALONE).join("pontoon-cni"),
         other => Path::new(REFERENCE_PLUGINS).join(other),
     }
 }

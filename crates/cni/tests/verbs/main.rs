@@ -10,3 +10,4 @@ mod driver;
 mod ground;
 mod look;
 mod many;
+mod names;

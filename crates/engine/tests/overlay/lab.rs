@@ -74,6 +74,7 @@ pub fn request(network: &str, name: &str) -> AttachRequest {
         ifname: None,
         publish: Vec::new(),
         rates: model::Rates::default(),
+        aliases: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{HOSTNAME, HOSTS};
+use super::{HOSTNAME, HOSTS, RESOLV_CONF};
 use crate::container::{Access, Bind, Container, Root};
 use crate::error::SandboxError;
 use crate::place::Home;
@@ -87,7 +87,11 @@ pub fn of(home: &Home, container: &Container) -> Result<Vec<Mount>, SandboxError
             kernel("/root", "tmpfs", &["nosuid", "nodev", "mode=700"]),
         ]);
     }
-    for (file, on) in [(HOSTS, "/etc/hosts"), (HOSTNAME, "/etc/hostname")] {
+    let mut own = vec![(HOSTS, "/etc/hosts"), (HOSTNAME, "/etc/hostname")];
+    if !container.nameservers.is_empty() {
+        own.push((RESOLV_CONF, "/etc/resolv.conf"));
+    }
+    for (file, on) in own {
         if container.root != Root::Machine || Path::new(on).exists() {
             mounts.push(Mount {
                 on: on.into(),

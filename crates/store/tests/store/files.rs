@@ -140,6 +140,8 @@ fn values_that_mean_nothing_are_called_corrupt() {
         "UPDATE endpoint SET rank = 70000 WHERE id = 7",
         "UPDATE endpoint SET life = 'zombie' WHERE id = 7",
         "UPDATE endpoint SET sends = -1 WHERE id = 7",
+        "UPDATE endpoint SET aliases = 'a b_c' WHERE id = 7",
+        "UPDATE network SET names = 'maybe'",
         "UPDATE endpoint SET boot = 'x' WHERE id = 7",
         "INSERT INTO publish VALUES (7, 0, 'tcp', '*', 0, 0, 80)",
         "INSERT INTO publish VALUES (7, 0, 'tcp', 'lo', 80, 80, 80)",
@@ -157,14 +159,14 @@ fn values_that_mean_nothing_are_called_corrupt() {
 fn a_newer_file_is_kept_byte_for_byte() {
     let dir = filled();
     let newer = Connection::open(dir.file()).unwrap();
-    newer.pragma_update(None, "user_version", 4).unwrap();
+    newer.pragma_update(None, "user_version", 5).unwrap();
     drop(newer);
     let before = fs::read(dir.file()).unwrap();
     for mode in BOTH {
         let error = dir.try_open(mode).unwrap_err();
         let told = matches!(
             &error,
-            StoreError::Newer { path, found: 4, known: 3 } if *path == dir.file()
+            StoreError::Newer { path, found: 5, known: 4 } if *path == dir.file()
         );
         assert!(told, "{error:?}");
         assert!(fs::read(dir.file()).unwrap() == before);
@@ -320,6 +322,8 @@ const TO_VERSION_1: &str = "
     ALTER TABLE endpoint DROP COLUMN list;
     ALTER TABLE endpoint DROP COLUMN sends;
     ALTER TABLE endpoint DROP COLUMN receives;
+    ALTER TABLE endpoint DROP COLUMN aliases;
+    ALTER TABLE network DROP COLUMN names;
     ALTER TABLE subnet DROP COLUMN range;
     ALTER TABLE network DROP COLUMN kind;
     DROP TABLE cluster;
@@ -340,7 +344,7 @@ fn records_of_the_first_version_are_read_and_brought_up() {
     };
     assert_eq!(version(&older), 1, "readers leave the file alone");
     assert_eq!(dir.open().endpoints().unwrap(), before);
-    assert_eq!(version(&older), 3);
+    assert_eq!(version(&older), 4);
     let mut records = dir.open();
     let web = before[0].endpoint.network;
     let added = add_endpoint(&mut records, web, |r| r.endpoint.cni = Some(cni("c"))).unwrap();

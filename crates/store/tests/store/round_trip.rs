@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use ipam::COOL_DOWN_SECS;
-use model::{AddressRange, EndpointId, Family, NetnsOrigin, NetworkId, NodeId, Reach};
+use model::{AddressRange, EndpointId, Family, Names, NetnsOrigin, NetworkId, NodeId, Reach};
 use store::{
-    Durability, EndpointLife, EndpointRecord, HeldAddress, Hold, NetworkLife, OpenMode, Resting,
-    StoreError, TAKEN_PAGE,
+    Durability, EndpointLife, EndpointRecord, HeldAddress, Hold, NamesLock, NetworkLife, OpenMode,
+    Resting, StoreError, TAKEN_PAGE,
 };
 
 use crate::fixture::{
@@ -354,4 +354,40 @@ fn held_addresses_are_owned_or_rest() {
         assert_eq!(held(now), [owned(0), owned(1)], "at {now}");
     }
     assert_eq!(reader.held_addresses(other, NOW).unwrap(), []);
+}
+
+#[test]
+fn names_and_aliases_come_back_as_they_were() {
+    let dir = StateDir::new();
+    let mut records = dir.open();
+    let web = add_network(&mut records, "web").network;
+    let kept = add_endpoint(&mut records, web.id, |record| {
+        record.endpoint.aliases = vec![word("shop"), word("db-1")];
+    })
+    .unwrap();
+    let reader = dir.try_open(OpenMode::ReadOnly).unwrap();
+    let before = reader.change_number().unwrap();
+    assert_eq!(reader.endpoints().unwrap(), [kept]);
+    assert_eq!(reader.change_number().unwrap(), before);
+    records.set_network_names(web.id, Names::On).unwrap();
+    assert_ne!(reader.change_number().unwrap(), before);
+    let found = reader.network(web.id).unwrap().unwrap();
+    assert_eq!(found.network.names, Names::On);
+    let gone = records.set_network_names(NetworkId(9), Names::On);
+    assert!(matches!(gone, Err(StoreError::NetworkGone(NetworkId(9)))));
+}
+
+#[test]
+fn the_task_of_answering_has_one_holder_and_asking_is_in_nobodys_way() {
+    let dir = StateDir::new();
+    assert!(!NamesLock::is_held(dir.path()));
+    let lock = NamesLock::acquire(dir.path(), std::time::Duration::ZERO).unwrap();
+    assert!(NamesLock::is_held(dir.path()));
+    let holder = NamesLock::holder(dir.path()).unwrap();
+    assert_eq!(holder.pid, std::process::id());
+    let second = NamesLock::acquire(dir.path(), std::time::Duration::ZERO);
+    assert!(matches!(second, Err(StoreError::LockTimeout { .. })));
+    drop(lock);
+    assert_eq!(NamesLock::holder(dir.path()), None);
+    assert!(NamesLock::acquire(dir.path(), std::time::Duration::ZERO).is_ok());
 }
