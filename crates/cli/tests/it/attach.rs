@@ -177,8 +177,10 @@ fn a_full_subnet_takes_the_next_one_after_a_detach() {
 fn a_full_bridge_is_said_to_be_full() {
     let node = PontoonNode::new();
     node.pontoon("network create wide --subnet 10.6.0.0/16");
-    node.sh("(seq 512 | sed 's/.*/link add a& master pn-wide type veth peer name b&/'
-         seq 511 | sed 's/.*/link set b& master pn-wide/') | ip -batch -");
+    node.sh(
+        "(seq 512 | sed 's/.*/link add a& master pn-wide type veth peer name b&/'
+         seq 511 | sed 's/.*/link set b& master pn-wide/') | ip -batch -",
+    );
     let refused = node.refused("attach wide c1 --create", 5);
     assert!(refused.contains("network wide is full"), "{refused}");
     node.sh("! ip netns | grep c1; ip link del a7");
