@@ -122,8 +122,10 @@ impl Watch {
             if change == opened.change {
                 return Ok(None);
             }
+            let book = Book::read(&opened.records)?;
+            // Of records that could not be read, the next look tries again.
             opened.change = change;
-            return Book::read(&opened.records).map(Some);
+            return Ok(Some(book));
         }
         self.opened = None;
         let Some(file) = file else {

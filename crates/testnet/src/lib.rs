@@ -10,6 +10,7 @@
 //! lacks makes a test [`skip`], which is counted. This crate knows nothing of Pontoon but
 //! `PONTOON_STATE_DIR`, and no shipped crate depends on it.
 
+pub mod dns;
 mod echo;
 pub mod frame;
 mod netns;

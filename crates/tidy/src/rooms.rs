@@ -63,7 +63,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "bench", "kernels"]),
     ("libcontainer", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
-    ("hickory-*", &["names"]),
+    ("hickory-*", &["names", "testnet"]),
     ("httparse", &["agent"]),
     ("libc", &["kernel", "sandbox", "testnet"]),
     ("netlink-*", &["kernel"]),

@@ -3,9 +3,10 @@
 use std::fs;
 
 use hickory_proto::rr::RecordType;
+use testnet::dns::{SOON, ask, is_silent, wait_for};
 use testnet::{Netns, wait_until};
 
-use crate::ground::{NamesNode, SOON, ask, is_silent, wait_for};
+use crate::ground::NamesNode;
 
 fn web() -> NamesNode {
     let node = NamesNode::new();

@@ -4,5 +4,4 @@
 
 mod ground;
 mod life;
-mod others;
 mod resolve;

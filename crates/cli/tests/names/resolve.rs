@@ -3,8 +3,9 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, RecordType};
 use testnet::Netns;
+use testnet::dns::{SOON, addresses, ask, ask_by_tcp, ask_within, is_silent, wait_for};
 
-use crate::ground::{NamesNode, addresses, ask, ask_by_tcp, is_silent, wait_for};
+use crate::ground::NamesNode;
 
 /// Networks `web` and `db`; `a` and `b` on the one, `c` on the other, `d` on both.
 fn two_networks() -> NamesNode {
@@ -34,13 +35,7 @@ fn containers_of_a_network_resolve_each_other() {
     let back = ask("b", "10.5.0.1", "10.0.5.10.in-addr.arpa", RecordType::PTR).unwrap();
     assert!(matches!(&back.answers[0].data, RData::PTR(name) if name.0.to_ascii() == "a."));
     // The node itself knows them too.
-    let seen = crate::ground::ask_within(
-        crate::ground::SOON,
-        node.netns(),
-        "10.5.0.1",
-        "a",
-        RecordType::A,
-    );
+    let seen = ask_within(SOON, node.netns(), "10.5.0.1", "a", RecordType::A);
     assert_eq!(addresses(&seen.unwrap()), ["10.5.0.10"]);
 }
 
@@ -80,9 +75,7 @@ fn a_network_without_names_has_no_aliases_until_it_is_given_names() {
     node.pontoon("names on plain");
     wait_for("a", "10.7.0.1", "a", &["10.7.0.10"]);
     node.pontoon("names off plain");
-    testnet::wait_until("the server ends", crate::ground::SOON, || {
-        node.server().is_none()
-    });
+    testnet::wait_until("the server ends", SOON, || node.server().is_none());
 }
 
 #[test]

@@ -4,8 +4,9 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use model::Reach;
 use testnet::Outside;
+use testnet::dns::{By, addresses, ask, ask_by_tcp, reply, resolver, wait_for};
 
-use crate::ground::{By, NamesNode, addresses, ask, ask_by_tcp, reply, resolver, wait_for};
+use crate::ground::NamesNode;
 
 fn plain(question: &Message, _: By) -> Vec<Message> {
     vec![reply(question, "198.51.100.7")]

@@ -4,9 +4,10 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, RecordType};
 use model::{NetworkId, Reach};
+use testnet::dns::{SOON, addresses, ask, ask_by_tcp, ask_within, is_silent, wait_for};
 use testnet::{Netns, wait_until};
 
-use crate::ground::{NamesNode, SOON, addresses, ask, ask_by_tcp, ask_within, is_silent, wait_for};
+use crate::ground::NamesNode;
 
 /// Networks 5 and 6: `a` and `b` on the one, `c` on the other, `d` on both.
 fn two_networks() -> NamesNode {
