@@ -23,8 +23,6 @@ pub enum Line {
 #[derive(Debug, Default)]
 pub struct Journal {
     fault: Option<String>,
-    /// Whether the store did not answer. Why is told once: a connection is reset, then refused.
-    away: bool,
     /// Networks that this node lacks or has otherwise, and why.
     complaints: BTreeMap<NetworkName, String>,
     unreadable: BTreeSet<String>,
@@ -53,12 +51,7 @@ impl Known {
 impl Journal {
     /// The lines of one look.
     pub fn note(&mut self, pass: &Pass) -> Vec<Line> {
-        let still_away = self.away && pass.is_unanswered();
-        self.away = pass.is_unanswered();
-        let mut lines = match still_away {
-            true => Vec::new(),
-            false => self.note_fault(pass.fault()),
-        };
+        let mut lines = self.note_fault(pass.fault());
         let followed = match &pass.agreed {
             Ok(agreed) => self.note_cluster(agreed, &mut lines),
             Err(_) => false,
@@ -236,10 +229,10 @@ mod tests {
         }
     }
 
-    fn away(why: &'static str) -> Pass {
+    fn away() -> Pass {
         let error = ClusterError::Unavailable {
             store: "s".to_owned(),
-            source: why.into(),
+            source: "no route".into(),
         };
         Pass {
             agreed: Err(AgentError::Cluster(error)),
@@ -283,9 +276,8 @@ mod tests {
         journal.note(&pass(&[("a", 1)], Adopted::default()));
         let said =
             "! the cluster store s does not answer: no route; going on with what the records say";
-        assert_eq!(texts(journal.note(&away("no route"))), [said]);
-        assert!(journal.note(&away("no route")).is_empty());
-        assert!(journal.note(&away("refused")).is_empty());
+        assert_eq!(texts(journal.note(&away())), [said]);
+        assert!(journal.note(&away()).is_empty());
         let back = texts(journal.note(&pass(&[("a", 1)], Adopted::default())));
         assert_eq!(back, ["all is well again"]);
     }
