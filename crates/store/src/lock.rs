@@ -1,7 +1,7 @@
 //! The node's lock: one process at a time changes records and kernel. And the removals' turn: one
 //! process at a time removes what all of them have given up. And the task of answering for names.
 //!
-//! The kernel releases it with the process that holds it, however that dies. Readers of the
+//! The kernel releases each with the process that holds it, however that dies. Readers of the
 //! records don't need it.
 
 use std::fmt;
