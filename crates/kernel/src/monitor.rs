@@ -14,7 +14,7 @@ use netstate::Netns;
 
 use crate::error::{KernelError, Listed};
 use crate::namespace::Namespace;
-use crate::netlink::{Author, Listener, NetlinkError, Protocol, wait_for_either};
+use crate::netlink::{Author, Listener, NetlinkError, Protocol, wait_for_any};
 use crate::nft::{is_change, is_change_of_ours};
 use known::Known;
 
@@ -113,7 +113,7 @@ impl Monitor {
 
     /// Takes in what comes first; false where nothing comes until `deadline`.
     fn hear_until(&mut self, deadline: Instant) -> Result<bool, KernelError> {
-        let any = wait_for_either(&self.route, &self.nft, deadline);
+        let any = wait_for_any([&self.route, &self.nft], deadline);
         if !any.map_err(|errno| failed(errno.into()))? {
             return Ok(false);
         }

@@ -9,5 +9,5 @@ mod port;
 mod socket;
 
 pub use message::{Attrs, Message, c_string, read_u16, read_u32};
-pub use multicast::{Author, Listener, Notice, wait_for_either};
+pub use multicast::{Author, Listener, Notice, wait_for_any};
 pub use socket::{NetlinkError, Protocol, Socket};

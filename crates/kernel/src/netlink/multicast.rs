@@ -104,16 +104,19 @@ impl Listener {
     }
 }
 
-/// Waits until one of two has something; false at the deadline.
+/// Waits until one of some has something; false at the deadline.
 ///
 /// # Errors
 /// What poll(2) says.
-pub fn wait_for_either(a: &Listener, b: &Listener, deadline: Instant) -> Result<bool, Errno> {
+pub fn wait_for_any<const N: usize>(
+    listeners: [&Listener; N],
+    deadline: Instant,
+) -> Result<bool, Errno> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
-        let mut both = [&a.fd, &b.fd].map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN));
-        match poll(&mut both, Some(&left)) {
+        let mut all = listeners.map(|one| PollFd::from_borrowed_fd(one.fd.as_fd(), PollFlags::IN));
+        match poll(&mut all, Some(&left)) {
             Err(Errno::INTR) => {}
             outcome => return outcome.map(|ready| ready > 0),
         }

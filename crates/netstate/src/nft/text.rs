@@ -52,6 +52,11 @@ pub fn command(step: &Step) -> Option<String> {
     })
 }
 
+/// A rule as `nft list` prints it.
+pub fn rule_text(Rule(statements): &Rule) -> String {
+    rule(statements)
+}
+
 /// One of our tables as `nft --stateless list table` prints it; nothing where there is none.
 pub fn table(family: NftFamily, state: &KernelState) -> String {
     let Some(mark) = state.tables.get(&family) else {
@@ -228,15 +233,9 @@ fn hook_line(family: NftFamily, hook: Hook) -> String {
         HookType::Route => "route",
         HookType::Foreign => "foreign",
     };
-    let point = match hook.point {
-        HookPoint::Prerouting => "prerouting",
-        HookPoint::Input => "input",
-        HookPoint::Forward => "forward",
-        HookPoint::Output => "output",
-        HookPoint::Postrouting => "postrouting",
-    };
     format!(
-        "type {kind} hook {point} priority {}; policy accept;",
+        "type {kind} hook {} priority {}; policy accept;",
+        hook.point,
         priority(family, hook)
     )
 }
