@@ -18,6 +18,7 @@ use crate::lab::LabArgs;
 use crate::late::Late;
 use crate::names::NamesArgs;
 use crate::sandbox::ContainerCommand;
+use crate::trace::TraceArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -32,7 +33,7 @@ Exit codes:
    8  the records can't be read or written
    9  the kernel refused a step; what was done of the change is taken back
   10  a dry run of reconcile found something to do, doctor or status something bad, an audit
-      addresses to free, or 'agent --once' a network that the node can't have as agreed
+      addresses to free, a trace no answer, or 'agent --once' a network that the node can't have as agreed
   11  the cluster's store does not answer, refuses, or can't be read";
 
 const CREATE_EXAMPLES: &str = "\
@@ -138,6 +139,11 @@ pub enum Command {
         /// A name under /run/netns, a path to a namespace, or pid:N; the node without
         target: Option<Target>,
     },
+    /// Send one packet and show what each firewall chain says of it, and of its answer
+    ///
+    /// Says who dropped it, Pontoon's rules or another's, or where it was last seen. A table of its
+    /// own marks the packets while it runs; nothing else is changed.
+    Trace(Late<TraceArgs>),
     /// Make the kernel what the records say
     ///
     /// Restores what was deleted, flushed or moved, releases endpoints whose namespace is gone,

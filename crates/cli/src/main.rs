@@ -12,6 +12,7 @@ mod names;
 mod print;
 mod run;
 mod sandbox;
+mod trace;
 
 use std::process::ExitCode;
 

@@ -25,6 +25,7 @@ use crate::late::Late;
 use crate::names;
 use crate::print::{self, Out};
 use crate::sandbox;
+use crate::trace;
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let settings = settings(&cli.common)?;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Ls => out.show(&engine.endpoints()?, |all| print::endpoints(all))?,
         Command::Stack { target } => sandbox::stack(&engine, target, out)?,
+        Command::Trace(Late(args)) => return trace::run(args, cli.common.verbose, &engine, out),
         Command::Reconcile { dry, take_over } => {
             let code = reconcile(&engine, &dry, take_over, out)?;
             if !dry.dry_run {

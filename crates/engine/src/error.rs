@@ -86,6 +86,8 @@ pub enum EngineError {
         name: EndpointName,
         networks: [NetworkName; 2],
     },
+    #[error("endpoint {0} has no address of a family that the sender has")]
+    NoCommonFamily(EndpointName),
     #[error("the namespace of {0} is gone, or another one has its name")]
     NetnsGone(Target),
     #[error("container {container} has no endpoint {ifname}")]
@@ -297,6 +299,7 @@ impl EngineError {
             | Self::PublishBehind { .. }
             | Self::MacOfStretched { .. }
             | Self::EndpointOnSeveral { .. }
+            | Self::NoCommonFamily(_)
             | Self::NamesOff(_)
             | Self::Word(_) => ErrorClass::Usage,
             Self::Records(error) => of_records(error),

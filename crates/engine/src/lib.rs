@@ -29,6 +29,7 @@ mod reconcile;
 mod rehearsal;
 mod request;
 mod session;
+mod trace;
 mod whereabouts;
 
 pub use audit::{AddressState, AddressStatus, Owner};
@@ -47,3 +48,4 @@ pub use request::{
     NewNetwork, SubnetChoice, TakeOver,
 };
 pub use session::{Engine, Settings, now_secs};
+pub use trace::{EndpointPath, ProbeFrom, ProbeTo, TraceRequest, Traced};

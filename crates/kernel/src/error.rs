@@ -57,6 +57,10 @@ pub enum KernelError {
     MakeScratch { source: Errno },
     #[error("a trial in namespaces of its own ended before its time")]
     ScratchEnded,
+    #[error("can't open a socket for a probe in {netns}: {source}")]
+    OpenProbe { netns: Netns, source: Errno },
+    #[error("can't install the table that traces packets: {source}")]
+    InstallTrace { source: NetlinkError },
     #[error("a device named {} exists in {}", .0.name, .0.netns)]
     LinkExists(LinkKey),
     #[error("there is no device {} in {}", .0.name, .0.netns)]
@@ -96,6 +100,7 @@ pub enum Listed {
     Tables,
     NamespaceNumbers,
     Changes,
+    Reports,
 }
 
 impl std::fmt::Display for Listed {
@@ -112,6 +117,7 @@ impl std::fmt::Display for Listed {
             Self::Tables => "firewall tables",
             Self::NamespaceNumbers => "namespace numbers",
             Self::Changes => "changes",
+            Self::Reports => "reports of traced packets",
         })
     }
 }
@@ -152,6 +158,7 @@ impl KernelError {
             | Self::List { source, .. }
             | Self::ReadLink { source, .. }
             | Self::MarkNetns { source, .. }
+            | Self::InstallTrace { source }
             | Self::Step { source, .. } => Some(source.errno),
             Self::Transaction {
                 source:
@@ -161,6 +168,7 @@ impl KernelError {
             } => Some(source.errno),
             Self::ReadBootId { source }
             | Self::OpenHome { source }
+            | Self::OpenProbe { source, .. }
             | Self::OpenTarget { source, .. }
             | Self::EnterTarget { source, .. }
             | Self::MakeNetnsFile { source, .. }

@@ -27,13 +27,16 @@ mod stack;
 mod steps;
 mod sysctl;
 mod targets;
+mod trace;
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use model::{BootId, IfName, NetnsId, NodeId, Proto, Target};
 use netstate::nft::{Datum, ElementKey};
 use netstate::stack::Stack;
+use netstate::trace::{ProbeProto, Sighting};
 use netstate::{
     Alias, Interest, KernelState, LinkFacts, LinkKey, Listener, Netns, NodeFacts, Plan, SysctlKey,
 };
@@ -50,6 +53,8 @@ pub use nft::TransactionError;
 pub use nft::{Dropped, dropped};
 pub use scratch::in_scratch_namespaces;
 pub use sockets::{socket_owner, was_told};
+pub use trace::Tracer;
+pub use trace::probe::Probe;
 
 use home::Home;
 use namespace::Namespace;
@@ -238,6 +243,28 @@ impl Kernel {
     /// `List`, `OpenSocket`.
     pub fn listeners(&mut self, proto: Proto) -> Result<Vec<Listener>, KernelError> {
         sockets::listeners(&mut self.node, proto)
+    }
+
+    /// A probe to be sent from a namespace.
+    ///
+    /// # Errors
+    /// `OpenProbe`, and those of [`Kernel::identify`].
+    pub fn probe(
+        &mut self,
+        from: &Netns,
+        to: IpAddr,
+        proto: ProbeProto,
+        identifier: u16,
+    ) -> Result<Probe, KernelError> {
+        Probe::open(self.namespace(from)?, to, proto, identifier)
+    }
+
+    /// What was said of a probe in the node's firewall, in its order.
+    ///
+    /// # Errors
+    /// `List`, `OpenSocket`.
+    pub fn sightings(&mut self, tracer: Tracer) -> Result<Vec<Sighting>, KernelError> {
+        tracer.finish(&mut self.node)
     }
 
     fn node_cookie(&mut self) -> Result<u64, KernelError> {

@@ -18,6 +18,7 @@ mod state;
 mod step;
 mod sysctl;
 mod text;
+pub mod trace;
 mod tunnel;
 mod vxlan;
 

@@ -11,6 +11,7 @@ mod crossing;
 mod forward;
 mod guard;
 mod node;
+mod reason;
 mod rules;
 
 use model::NodeId;
@@ -18,6 +19,7 @@ use netstate::nft::{ChainKey, DatumType, ElementKey, Item, NftFamily, NftName, S
 use netstate::{Alias, KernelState};
 
 pub use crossing::{Crossing, Passage, Way};
+pub use reason::reason;
 
 /// What the names of our ports begin with; the guard knows them by it, so that a port without
 /// elements passes nothing.

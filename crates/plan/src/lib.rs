@@ -14,7 +14,7 @@ mod shaping;
 mod view;
 
 pub use endpoint::{endpoint_part, port_name};
-pub use firewall::{Crossing, PORT_START, Passage, Way, ruleset};
+pub use firewall::{Crossing, PORT_START, Passage, Way, reason, ruleset};
 pub use network::{bridge_name, network_part};
 pub use overlay::{OverlayView, Peer, overhead_bytes, overlay_part, tunnel_device, vxlan_device};
 pub use owned::only_owned;

@@ -374,3 +374,24 @@ fn a_node_more_is_entries_and_never_a_rule() {
 fn no_network_is_no_state() {
     assert_eq!(desired(&view(Vec::new())), KernelState::default());
 }
+
+#[test]
+fn every_rule_that_drops_has_a_reason() {
+    let mut dropping = 0;
+    let golden: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden"]
+        .iter()
+        .collect();
+    for file in std::fs::read_dir(golden).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let rules = text.lines().filter_map(|line| {
+            let words = line.split_once("nft add rule ")?.1;
+            let mut words = words.splitn(4, ' ').skip(2);
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        });
+        for (chain, rule) in rules.filter(|(_, rule)| rule.ends_with("drop")) {
+            dropping += 1;
+            assert!(plan::reason(&chain, &rule).is_some(), "{chain}: {rule}");
+        }
+    }
+    assert!(dropping > 20, "only {dropping} rules were looked at");
+}

@@ -21,4 +21,5 @@ mod host_address;
 mod isolation;
 mod publish;
 mod records;
+mod trace;
 mod uplink;

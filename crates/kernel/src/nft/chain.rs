@@ -36,16 +36,21 @@ const POINTS: [HookPoint; 5] = [
 
 pub fn add(key: &ChainKey, hook: Option<Hook>) -> Message {
     let mut m = message(Kind::NewChain, NLM_F_CREATE, key.family);
-    m.attr_str(CHAIN_NAME, key.name.as_str());
+    describe(&mut m, key.name.as_str(), hook);
+    m
+}
+
+/// What a chain is to be, in a message about its table.
+pub fn describe(m: &mut Message, name: &str, hook: Option<Hook>) {
+    m.attr_str(CHAIN_NAME, name);
     if let Some(hook) = hook {
         m.attr_str(CHAIN_TYPE, type_name(hook.kind));
-        put_u32(&mut m, CHAIN_POLICY, NF_ACCEPT);
+        put_u32(m, CHAIN_POLICY, NF_ACCEPT);
         m.nest(CHAIN_HOOK, |m| {
             put_u32(m, HOOK_NUM, number(hook.point));
             put_u32(m, HOOK_PRIORITY, hook.priority as u32);
         });
     }
-    m
 }
 
 pub fn delete(key: &ChainKey) -> Message {

@@ -92,6 +92,10 @@ pub enum Instruction {
         to: Slot,
         data: Vec<u8>,
     },
+    MetaWrite {
+        from: Slot,
+        key: u32,
+    },
     PayloadWrite {
         from: Slot,
         base: u32,
@@ -233,6 +237,10 @@ fn put_action(m: &mut Message, action: &Instruction) {
         Instruction::Verdict(verdict) => named(m, "immediate", |m| {
             put_u32(m, 1, REG_VERDICT);
             m.nest(2, |m| put_verdict(m, verdict));
+        }),
+        Instruction::MetaWrite { from, key } => named(m, "meta", |m| {
+            put_u32(m, 2, *key);
+            put_slot(m, 3, *from);
         }),
         Instruction::PayloadWrite {
             from,

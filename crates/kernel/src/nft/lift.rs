@@ -85,7 +85,8 @@ impl Lifting {
             Instruction::Lookup {
                 set, to, inverted, ..
             } => self.look_up(set, *to, *inverted)?,
-            Instruction::Byteorder { .. } => return None,
+            // None of our own rules do.
+            Instruction::Byteorder { .. } | Instruction::MetaWrite { .. } => return None,
             Instruction::Immediate { data, .. } => self.constant = Some(data.clone()),
             Instruction::PayloadWrite { .. } => self.payload_write()?,
             Instruction::Dnat { family, .. } => {

@@ -1,7 +1,7 @@
 //! nftables natively: our own tables, written in one transaction and read back.
 //!
 //! [`transaction`] does nft steps, [`observe`] reads our tables, [`element`] looks up one
-//! element, [`dropped`] counts what our rules kept away. Inside, from the bytes up: `wire` has the numbers, `expr` and `decode` the
+//! element, [`dropped`] counts what our rules kept away, [`trace`] follows a flow. Inside, from the bytes up: `wire` has the numbers, `expr` and `decode` the
 //! instructions of the kernel's rule machine, `lower` and `lift` lead from our statements to
 //! these and back over the table in `field`, `datum` has the values in keys, and `table`,
 //! `chain`, `set` and `element` one kind of object each.
@@ -21,6 +21,7 @@ mod set;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod transaction;
 mod wire;
 

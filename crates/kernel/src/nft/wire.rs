@@ -43,19 +43,25 @@ pub enum Kind {
     DelSetElem = 14,
     NewGen = 15,
     GetGen = 16,
+    Trace = 17,
 }
 
 const NLM_F_REQUEST: u16 = 1;
 
-/// A message about an object of our table. Its table's name is always attribute 1.
+/// A message about an object of our table.
 pub fn message(kind: Kind, flags: u16, family: NftFamily) -> Message {
+    message_of(TABLE, kind, flags, family)
+}
+
+/// A message about an object of a table, whose name is always attribute 1.
+pub fn message_of(table: &str, kind: Kind, flags: u16, family: NftFamily) -> Message {
     let number = match family {
         NftFamily::Inet => NFPROTO_INET,
         NftFamily::Bridge => NFPROTO_BRIDGE,
     };
     let kind = NFNL_SUBSYS_NFTABLES << 8 | kind as u16;
     let mut message = Message::new(kind, NLM_F_REQUEST | flags, &[number, 0, 0, 0]);
-    message.attr_str(1, TABLE);
+    message.attr_str(1, table);
     message
 }
 
@@ -91,6 +97,24 @@ pub fn is_change_of_ours(kind: u16, payload: &[u8]) -> bool {
 pub fn is_change(kind: u16) -> bool {
     const NEW_GENERATION: u16 = NFNL_SUBSYS_NFTABLES << 8 | Kind::NewGen as u16;
     kind >> 8 == NFNL_SUBSYS_NFTABLES && kind != NEW_GENERATION
+}
+
+/// The name of the family with this number, as nft(8) has it.
+pub fn family_name(number: u8) -> Option<&'static str> {
+    match number {
+        NFPROTO_INET => Some("inet"),
+        2 => Some("ip"),
+        3 => Some("arp"),
+        5 => Some("netdev"),
+        NFPROTO_BRIDGE => Some("bridge"),
+        10 => Some("ip6"),
+        _ => None,
+    }
+}
+
+/// Whether a message tells what a chain said of a packet.
+pub fn is_trace(kind: u16) -> bool {
+    kind == NFNL_SUBSYS_NFTABLES << 8 | Kind::Trace as u16
 }
 
 pub fn put_u32(message: &mut Message, kind: u16, value: u32) {
