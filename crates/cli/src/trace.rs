@@ -20,6 +20,8 @@ Examples:
   pontoon trace blue red                     an echo request from endpoint blue to endpoint red
   pontoon trace web/blue 192.0.2.7 --tcp 443 the first packet of a connection to the outside
   pontoon trace node blue --udp 53           from the node itself
+  pontoon trace 192.0.2.9 blue --tcp 8080 --wait 30
+                                             the first packet from there to this port of the node
   pontoon trace blue red --json              for a program
 
 Exit codes: 0 it was answered, or refused by who it was for; 10 it was not; others as in
@@ -28,7 +30,8 @@ Exit codes: 0 it was answered, or refused by who it was for; 10 it was not; othe
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TraceArgs {
-    /// Who sends: an endpoint, NETWORK/ENDPOINT where several have the name, or 'node'
+    /// Who sends: an endpoint, NETWORK/ENDPOINT where several have the name, or 'node'; of an
+    /// address elsewhere the first packet that comes from there is followed, and none is sent
     #[arg(value_parser = sender)]
     pub from: ProbeFrom,
     /// Who is to answer: an address, or an endpoint as above
@@ -40,8 +43,8 @@ pub struct TraceArgs {
     /// Send a UDP datagram to this port, not an echo request
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub udp: Option<u16>,
-    /// How long to wait for an answer, 1 to 60 seconds
-    #[arg(long, value_name = "SECS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=60))]
+    /// How long to wait for an answer, or for somebody else's packet, 1 to 600 seconds
+    #[arg(long, value_name = "SECS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub wait: u64,
     /// Show every rule that a packet met, not only what decided
     #[arg(long)]
@@ -100,9 +103,10 @@ fn request(args: TraceArgs) -> TraceRequest {
 }
 
 fn sender(text: &str) -> Result<ProbeFrom, String> {
-    match text {
-        "node" => Ok(ProbeFrom::Node),
-        text => endpoint(text).map(ProbeFrom::Endpoint),
+    match (text, text.parse::<IpAddr>()) {
+        ("node", _) => Ok(ProbeFrom::Node),
+        (_, Ok(address)) => Ok(ProbeFrom::Outside(address)),
+        (text, Err(_)) => endpoint(text).map(ProbeFrom::Endpoint),
     }
 }
 

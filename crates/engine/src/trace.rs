@@ -12,13 +12,18 @@ use model::{EndpointName, Family, IfName, NetworkName, Target};
 use netstate::Netns;
 use netstate::nft::text::TABLE;
 use netstate::stack::StackNeighbour;
-use netstate::trace::{Answer, Finding, ProbeProto, Sighting, TraceBy, TracePlan, finding};
+use netstate::trace::{
+    Answer, Finding, KnownBy, ProbeProto, Sighting, TraceBy, TracePlan, TracedFlow, finding,
+    first_each_way,
+};
 use serde::Serialize;
 
 use crate::{EndpointStatus, Engine, EngineError};
 
 /// How long reports may come behind the packet they are of.
 const REPORTS_LATE: Duration = Duration::from_millis(50);
+/// How long the answer to somebody else's packet may take.
+const ANSWER_LATE: Duration = Duration::from_millis(500);
 
 /// An endpoint by its name, and by its network's where several have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct EndpointPath {
 pub enum ProbeFrom {
     Node,
     Endpoint(EndpointPath),
+    /// Somebody else, who sends what is followed: we send nothing.
+    Outside(IpAddr),
 }
 
 /// Who is to answer.
@@ -46,7 +53,7 @@ pub struct TraceRequest {
     pub from: ProbeFrom,
     pub to: ProbeTo,
     pub proto: ProbeProto,
-    /// How long an answer is waited for.
+    /// How long an answer is waited for, or somebody else's packet.
     pub wait: Duration,
 }
 
@@ -63,6 +70,7 @@ pub struct Traced {
     /// Why a rule of ours dropped it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+    /// Of the first packet each way.
     pub sightings: Vec<Sighting>,
     /// Who was asked for and did not answer: addresses that nobody has, in the sender's namespace
     /// and in the node's.
@@ -76,7 +84,8 @@ pub struct Traced {
 /// A probe that is ready, and the table for it.
 struct Prepared {
     kernel: Kernel,
-    probe: kernel::Probe,
+    /// Nothing where somebody else sends.
+    probe: Option<kernel::Probe>,
     netns: Netns,
     destination: IpAddr,
     plan: TracePlan,
@@ -112,17 +121,22 @@ impl Engine {
         announce(&plan);
         let mut tracer = Tracer::open(plan.clone())?;
         let start = Instant::now();
-        let answer = match probe.send() {
-            Some(answer) => answer,
-            None => probe.wait(start + request.wait),
+        let end = start + request.wait;
+        let answer = match &mut probe {
+            Some(probe) => probe.send().unwrap_or_else(|| probe.wait(end)),
+            None => Answer::NotOurs,
         };
         let took = start.elapsed();
-        tracer.hear(Instant::now() + REPORTS_LATE)?;
-        let sightings = kernel.sightings(tracer)?;
+        let late = match answer {
+            Answer::NotOurs if tracer.hear_some(end)? => ANSWER_LATE,
+            _ => REPORTS_LATE,
+        };
+        tracer.hear(Instant::now() + late)?;
+        let sightings = first_each_way(&plan, kernel.sightings(tracer)?);
         let end = finding(&plan, &answer, &sightings);
         let unresolved = match answer {
             Answer::Answered | Answer::Refused => Vec::new(),
-            Answer::Silence | Answer::Unreachable(_) => {
+            Answer::Silence | Answer::Unreachable(_) | Answer::NotOurs => {
                 unresolved(&mut kernel, &netns, destination)?
             }
         };
@@ -141,24 +155,41 @@ impl Engine {
     }
 
     fn prepare(&self, request: &TraceRequest) -> Result<Prepared, EngineError> {
-        let (netns, addresses) = match &request.from {
+        let TraceRequest {
+            from, to, proto, ..
+        } = request;
+        let (netns, addresses) = match from {
             ProbeFrom::Node => (Netns::Node, None),
+            ProbeFrom::Outside(sender) => (Netns::Node, Some(vec![*sender])),
             ProbeFrom::Endpoint(path) => {
                 let from = self.endpoint_at(path)?.endpoint;
                 (Netns::Target(from.target), Some(from.addresses))
             }
         };
-        let destination = self.destination(&request.to, addresses.as_deref())?;
+        let destination = self.destination(to, addresses.as_deref())?;
         let mut kernel = Kernel::open()?;
-        let identifier = self.settings.random as u16;
-        let probe = kernel.probe(&netns, destination, request.proto, identifier)?;
-        let plan = TracePlan::new(std::process::id(), probe.flow());
+        let (probe, flow) = match from {
+            ProbeFrom::Outside(sender) => {
+                let flow = TracedFlow {
+                    family: Family::of(*sender),
+                    proto: *proto,
+                    by: KnownBy::Sender(*sender),
+                };
+                (None, flow)
+            }
+            ProbeFrom::Node | ProbeFrom::Endpoint(_) => {
+                let identifier = self.settings.random as u16;
+                let probe = kernel.probe(&netns, destination, *proto, identifier)?;
+                let flow = probe.flow();
+                (Some(probe), flow)
+            }
+        };
         Ok(Prepared {
             kernel,
             probe,
             netns,
             destination,
-            plan,
+            plan: TracePlan::new(std::process::id(), flow),
         })
     }
 

@@ -53,32 +53,38 @@ impl Tracer {
         })
     }
 
-    /// Takes in what has come, until nothing has for a moment or `end` is there.
+    /// Takes in what comes until `end`.
     ///
     /// # Errors
     /// `List`: nothing more is heard.
     pub fn hear(&mut self, end: Instant) -> Result<(), KernelError> {
+        while self.hear_some(end)? {}
+        Ok(())
+    }
+
+    /// Takes in what comes first; false where nothing comes until `end`.
+    ///
+    /// # Errors
+    /// Those of [`Tracer::hear`].
+    pub fn hear_some(&mut self, end: Instant) -> Result<bool, KernelError> {
         let failed = |source| Listed::Reports.failed(&Netns::Node)(source);
-        loop {
-            let Self {
-                plan,
-                listener,
-                reports,
-                ..
-            } = self;
-            let is_ready = wait_for_any([&*listener], end).map_err(NetlinkError::from);
-            if !is_ready.map_err(failed)? {
-                return Ok(());
-            }
-            // A lost report leaves a gap in what is shown, and no more.
-            listener
-                .hear(|notice| {
-                    if reports.len() < REPORTS_MAX {
-                        reports.extend(trace::parse(plan, notice.kind, notice.payload));
-                    }
-                })
-                .map_err(failed)?;
+        let Self {
+            plan,
+            listener,
+            reports,
+            ..
+        } = self;
+        let is_ready = wait_for_any([&*listener], end).map_err(NetlinkError::from);
+        if !is_ready.map_err(failed)? {
+            return Ok(false);
         }
+        // A lost report leaves a gap in what is shown, and no more.
+        let heard = listener.hear(|notice| {
+            if reports.len() < REPORTS_MAX {
+                reports.extend(trace::parse(plan, notice.kind, notice.payload));
+            }
+        });
+        heard.map(|_| true).map_err(failed)
     }
 
     /// Takes the table away and tells what was heard, in its order.

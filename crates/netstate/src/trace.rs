@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::nft::{HookPoint, NftFamily};
 
-pub use finding::{Finding, finding};
+pub use finding::{Finding, finding, first_each_way};
 
 /// What a probe is sent as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,14 +28,23 @@ pub enum ProbeProto {
     Udp(u16),
 }
 
-/// The packets of one probe and of its answers: by what its sender chose, which address
-/// translation leaves alone where it can.
+/// Packets of one sender, and what answers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TracedFlow {
     pub family: Family,
     pub proto: ProbeProto,
-    /// The sender's port, or the identifier of its echo requests.
-    pub tag: u16,
+    pub by: KnownBy,
+}
+
+/// What a flow's packets have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBy {
+    /// What its sender chose, and address translation leaves alone where it can: a port, or the
+    /// identifier of echo requests.
+    Tag(u16),
+    /// Its sender, who is somewhere else: of its own packets those to the protocol's port, and all
+    /// that goes to it by the protocol.
+    Sender(IpAddr),
 }
 
 /// Before all other chains of a hook, or behind them.
@@ -74,21 +83,42 @@ impl TraceChain {
     }
 }
 
-/// Where a traced flow's tag stands behind the IP header.
+/// What marks a packet as one of the flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TagField {
-    SourcePort,
-    DestinationPort,
-    EchoIdentifier,
+pub enum TraceMatch {
+    /// Its protocol, and these bytes at this offset behind the IP header.
+    Transport { offset: u32, value: u16 },
+    /// Its protocol, and who it is from and to which port, where the protocol has ports.
+    From(IpAddr, Option<u16>),
+    /// Its protocol, and who it is for.
+    To(IpAddr),
 }
 
-impl TagField {
-    /// In bytes.
-    pub fn offset(self) -> u32 {
+const SOURCE_PORT: u32 = 0;
+/// In bytes behind the IP header.
+pub const DESTINATION_PORT: u32 = 2;
+const ECHO_IDENTIFIER: u32 = 4;
+
+impl TraceMatch {
+    /// As nft(8) writes it.
+    fn text(self, proto: &str) -> String {
+        let ip = |address: IpAddr| match address {
+            IpAddr::V4(_) => "ip",
+            IpAddr::V6(_) => "ip6",
+        };
         match self {
-            Self::SourcePort => 0,
-            Self::DestinationPort => 2,
-            Self::EchoIdentifier => 4,
+            Self::Transport { offset, value } => match offset {
+                SOURCE_PORT => format!("meta l4proto {proto} th sport {value}"),
+                DESTINATION_PORT => format!("meta l4proto {proto} th dport {value}"),
+                offset => format!("meta l4proto {proto} @th,{},16 {value:#x}", offset * 8),
+            },
+            Self::From(address, port) => {
+                let port = port.map_or(String::new(), |port| format!(" th dport {port}"));
+                format!("{} saddr {address} meta l4proto {proto}{port}", ip(address))
+            }
+            Self::To(address) => {
+                format!("{} daddr {address} meta l4proto {proto}", ip(address))
+            }
         }
     }
 }
@@ -98,8 +128,7 @@ impl TagField {
 pub enum TraceStep {
     Table(NftFamily),
     Chain(TraceChain),
-    /// Marks a packet whose tag stands in this field.
-    Mark(TraceChain, TagField),
+    Mark(TraceChain, TraceMatch),
 }
 
 /// The table for one flow.
@@ -132,7 +161,7 @@ impl TracePlan {
                     place,
                 };
                 steps.push(TraceStep::Chain(chain));
-                steps.extend(self.fields().map(|field| TraceStep::Mark(chain, *field)));
+                steps.extend(self.matches().map(|what| TraceStep::Mark(chain, what)));
             }
             steps.extend([Input, Forward, Postrouting].map(|point| {
                 let place = Place::Last;
@@ -146,13 +175,25 @@ impl TracePlan {
         steps
     }
 
-    fn fields(&self) -> std::slice::Iter<'static, TagField> {
-        match self.flow.proto {
-            ProbeProto::Echo => [TagField::EchoIdentifier].iter(),
-            ProbeProto::Tcp(_) | ProbeProto::Udp(_) => {
-                [TagField::SourcePort, TagField::DestinationPort].iter()
+    fn matches(&self) -> impl Iterator<Item = TraceMatch> {
+        let port = match self.flow.proto {
+            ProbeProto::Echo => None,
+            ProbeProto::Tcp(port) | ProbeProto::Udp(port) => Some(port),
+        };
+        let transport = |offset, value| TraceMatch::Transport { offset, value };
+        match (self.flow.by, port) {
+            (KnownBy::Tag(tag), None) => vec![transport(ECHO_IDENTIFIER, tag)],
+            (KnownBy::Tag(tag), Some(_)) => {
+                vec![
+                    transport(SOURCE_PORT, tag),
+                    transport(DESTINATION_PORT, tag),
+                ]
+            }
+            (KnownBy::Sender(sender), port) => {
+                vec![TraceMatch::From(sender, port), TraceMatch::To(sender)]
             }
         }
+        .into_iter()
     }
 
     /// The number of the protocol over IP (IANA, Protocol Numbers).
@@ -183,23 +224,18 @@ impl TracePlan {
                 chain.point,
                 chain.place.priority()
             ),
-            TraceStep::Mark(chain, field) => {
+            TraceStep::Mark(chain, what) => {
                 let proto = match self.l4proto() {
                     1 => "icmp",
                     6 => "tcp",
                     17 => "udp",
                     _ => "ipv6-icmp",
                 };
-                let tag = self.flow.tag;
-                let tag = match field {
-                    TagField::SourcePort => format!("th sport {tag}"),
-                    TagField::DestinationPort => format!("th dport {tag}"),
-                    TagField::EchoIdentifier => format!("@th,32,16 {tag:#x}"),
-                };
                 format!(
-                    "nft add rule {} {table} {} meta l4proto {proto} {tag} meta nftrace set 1",
+                    "nft add rule {} {table} {} {} meta nftrace set 1",
                     chain.family,
-                    chain.name()
+                    chain.name(),
+                    what.text(proto)
                 )
             }
         }
@@ -207,7 +243,7 @@ impl TracePlan {
 }
 
 /// Which way a packet of the flow goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Heading {
     There,
@@ -299,6 +335,8 @@ pub enum Answer {
     /// Its sender's kernel could not send it, or was told so on the way; in the kernel's words.
     Unreachable(String),
     Silence,
+    /// Somebody else sent it, who alone knows what came back.
+    NotOurs,
 }
 
 #[cfg(test)]
@@ -306,8 +344,8 @@ mod tests {
     use super::*;
 
     fn plan(proto: ProbeProto, family: Family) -> TracePlan {
-        let tag = 40001;
-        let flow = TracedFlow { family, proto, tag };
+        let by = KnownBy::Tag(40001);
+        let flow = TracedFlow { family, proto, by };
         TracePlan::new(7, flow)
     }
 
@@ -335,5 +373,24 @@ mod tests {
             .collect();
         assert_eq!(rules.len(), 2, "{lines:#?}");
         assert!(rules[0].contains("meta l4proto ipv6-icmp @th,32,16 0x9c41"));
+    }
+
+    #[test]
+    fn an_outsider_is_known_by_its_address() {
+        let flow = TracedFlow {
+            family: Family::Ipv6,
+            proto: ProbeProto::Udp(53),
+            by: KnownBy::Sender("2001:db8::7".parse().unwrap()),
+        };
+        let lines = TracePlan::new(7, flow).lines();
+        let has = |rule: &str| lines.iter().any(|line| line.contains(rule));
+        assert!(
+            has("ip6 saddr 2001:db8::7 meta l4proto udp th dport 53 meta nftrace set 1"),
+            "{lines:#?}"
+        );
+        assert!(
+            has("first-output ip6 daddr 2001:db8::7 meta l4proto udp meta nftrace set 1"),
+            "{lines:#?}"
+        );
     }
 }

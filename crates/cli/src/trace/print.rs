@@ -116,12 +116,14 @@ fn conclusion(traced: &Traced) -> String {
         ProbeProto::Tcp(port) => format!("a connection to {} port {port}/tcp", traced.destination),
         ProbeProto::Udp(port) => format!("a datagram to {} port {port}/udp", traced.destination),
     };
-    let after = traced.answered_after.unwrap_or_default();
-    let after = format!("after {}.{:03} ms", after / 1000, after % 1000);
+    let after = traced.answered_after;
+    let after = after.map_or(String::new(), |micros| {
+        format!(" after {}.{:03} ms", micros / 1000, micros % 1000)
+    });
     let mut text = match &traced.end {
-        Finding::Answered => format!("answered {after}: {probe}\n"),
+        Finding::Answered => format!("answered{after}: {probe}\n"),
         Finding::Refused => {
-            format!("refused {after}: {probe}; it was there, and nothing listens\n")
+            format!("refused{after}: {probe}; it was there, and nothing listens\n")
         }
         end => format!("not answered: {probe}; {}\n", obstacle(end, traced)),
     };

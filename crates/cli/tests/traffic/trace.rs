@@ -1,11 +1,12 @@
 //! `pontoon trace`: a packet's way, who stopped it, and that nothing is left of looking.
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use testnet::wait_until;
+use testnet::{Transport, wait_until};
 
-use crate::ground::{A, NODE, OTHER, OUTSIDE, PEER, Site, with_and_without_bridge_nf};
+use crate::ground::{A, NODE, OTHER, OUTSIDE, PEER, Site, serve, with_and_without_bridge_nf};
 
 const FOUND: i32 = 10;
 const BOUND: Duration = Duration::from_secs(10);
@@ -127,7 +128,13 @@ fn where_nobody_stops_it_the_last_place_is_told() {
 #[test]
 fn its_plan_is_what_nft_takes_and_it_dies_with_its_process() {
     let site = Site::new(false, "");
-    for words in ["a peer", "a peer --tcp 80", "a fd00:5::11"] {
+    for words in [
+        "a peer",
+        "a peer --tcp 80",
+        "a fd00:5::11",
+        "192.0.2.9 a --udp 53",
+        "2001:db8::9 a",
+    ] {
         let plan = site.node.pontoon(&format!("trace {words} --dry-run"));
         let script: String = plan
             .lines()
@@ -145,6 +152,39 @@ fn its_plan_is_what_nft_takes_and_it_dies_with_its_process() {
     child.wait().unwrap();
     assert_no_trace_is_left(&site);
     site.node.assert_settled();
+}
+
+#[test]
+fn anothers_packet_is_followed_when_it_comes() {
+    let site = Site::new(false, "-p 8080:80");
+    for (client, server) in OUTSIDE.into_iter().zip(NODE) {
+        let ask = |blocked: &str| {
+            let line = format!("trace {client} a --tcp 8080 --wait 20");
+            let mut command = site.node.command(&line);
+            let child = command.stdout(Stdio::piped()).spawn().unwrap();
+            wait_until("the table is there", BOUND, || {
+                site.node.sh("nft list tables").contains("pontoon-trace-")
+            });
+            let to = SocketAddr::new(server.parse().unwrap(), 8080);
+            let outcome = site.at("outside").ask(Transport::Tcp, to);
+            assert_eq!(outcome.is_err(), !blocked.is_empty(), "{outcome:?}");
+            let out = child.wait_with_output().unwrap();
+            (out.status.code(), String::from_utf8(out.stdout).unwrap())
+        };
+        let serving = serve(&site.at("a"), Transport::Tcp, 80);
+        let (code, text) = ask("");
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("answered: a connection"), "{text}");
+        assert!(text.contains("dnat"), "{text}");
+        drop(serving);
+        site.node.sh("nft add rule inet pontoon admin counter drop");
+        let (code, text) = ask("blocked");
+        assert_eq!(code, Some(FOUND), "{text}");
+        assert!(text.contains("the administrator's own rule"), "{text}");
+        site.node.sh("nft flush chain inet pontoon admin");
+    }
+    let text = stopped(&site, &format!("{} a --udp 9", OUTSIDE[0]));
+    assert!(text.contains("nothing of it came to the node"), "{text}");
 }
 
 #[test]

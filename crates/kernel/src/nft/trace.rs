@@ -4,15 +4,18 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netstate::nft::text::rule_text;
-use netstate::nft::{ChainKey, Hook, HookType, NftName};
-use netstate::trace::{Heading, TraceBy, TracePlan, TraceStep, TraceVerdict};
+use netstate::nft::{ChainKey, Hook, HookType, NftFamily, NftName};
+use netstate::trace::{
+    DESTINATION_PORT, Heading, KnownBy, TraceBy, TraceMatch, TracePlan, TraceStep, TraceVerdict,
+};
 
 use super::expr::{self, Instruction, NF_ACCEPT, NF_DROP, NFT_GOTO, NFT_JUMP, NFT_RETURN, Source};
-use super::field::META_L4PROTO;
+use super::field::{META_L4PROTO, META_NFPROTO, META_PROTOCOL, NETWORK};
 use super::wire::{self, Kind, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NLM_F_APPEND};
 use super::wire::{NLM_F_CREATE, batch_border, get_u32, get_u64, message_of, put_u32};
 use super::{chain, set};
 use crate::netlink::{Attrs, Message, NetlinkError, Socket, c_string};
+use crate::rtnl::address_bytes;
 
 /// `NFTA_TABLE_FLAGS`, `NFT_TABLE_F_OWNER`.
 const TABLE_FLAGS: u16 = 2;
@@ -21,7 +24,7 @@ const TABLE_F_OWNER: u32 = 2;
 const META_NFTRACE: u32 = 12;
 /// `NFT_PAYLOAD_TRANSPORT_HEADER`, and the bytes of a port or an identifier.
 const TRANSPORT: u32 = 2;
-const TAG_BYTES: u32 = 2;
+const PORT_BYTES: u32 = 2;
 /// `NFTA_RULE_HANDLE`.
 const RULE_HANDLE: u16 = 3;
 /// `NFT_CONTINUE`: a rule without a verdict.
@@ -77,44 +80,92 @@ fn write(plan: &TracePlan, step: &TraceStep) -> Message {
             chain::describe(&mut m, &traced.name(), Some(hook));
             m
         }
-        TraceStep::Mark(traced, field) => {
+        TraceStep::Mark(traced, what) => {
             let flags = NLM_F_CREATE | NLM_F_APPEND;
             let mut m = about(Kind::NewRule, flags, traced.family);
             m.attr_str(chain::RULE_CHAIN, &traced.name());
-            let tag = plan.flow.tag.to_be_bytes();
-            let instructions = marking(plan.l4proto(), field.offset(), &tag);
+            let instructions = marking(traced.family, plan.l4proto(), *what);
             expr::put_all(&mut m, chain::RULE_EXPRESSIONS, &instructions);
             m
         }
     }
 }
 
-fn marking(l4proto: u8, offset: u32, tag: &[u8]) -> Vec<Instruction> {
-    let load = |source| Instruction::Load { source, to: 0 };
-    let is = |data: &[u8]| Instruction::Cmp {
-        from: 0,
-        equal: true,
-        data: data.to_vec(),
+fn marking(family: NftFamily, l4proto: u8, what: TraceMatch) -> Vec<Instruction> {
+    let mut all = Vec::new();
+    let mut require = |source, data: &[u8]| {
+        all.push(Instruction::Load { source, to: 0 });
+        all.push(Instruction::Cmp {
+            from: 0,
+            equal: true,
+            data: data.to_vec(),
+        });
     };
-    let payload = Source::Payload {
+    let port = |offset| Source::Payload {
         base: TRANSPORT,
         offset,
-        len: TAG_BYTES,
+        len: PORT_BYTES,
     };
-    vec![
-        load(Source::Meta { key: META_L4PROTO }),
-        is(&[l4proto]),
-        load(payload),
-        is(tag),
-        Instruction::Immediate {
-            to: 0,
-            data: vec![1],
+    let l4 = Source::Meta { key: META_L4PROTO };
+    match what {
+        TraceMatch::Transport { offset, value } => {
+            require(l4, &[l4proto]);
+            require(port(offset), &value.to_be_bytes());
+        }
+        TraceMatch::From(address, to) => {
+            let (protocol, bytes) = protocol_of(family, address);
+            require(protocol, bytes);
+            require(side(address, Side::Source), &address_bytes(address));
+            require(l4, &[l4proto]);
+            if let Some(to) = to {
+                require(port(DESTINATION_PORT), &to.to_be_bytes());
+            }
+        }
+        TraceMatch::To(address) => {
+            let (protocol, bytes) = protocol_of(family, address);
+            require(protocol, bytes);
+            require(side(address, Side::Destination), &address_bytes(address));
+            require(l4, &[l4proto]);
+        }
+    }
+    let data = vec![1];
+    let key = META_NFTRACE;
+    all.push(Instruction::Immediate { to: 0, data });
+    all.push(Instruction::MetaWrite { from: 0, key });
+    all
+}
+
+/// What tells the packet's network protocol in a family, and its value for an address.
+fn protocol_of(family: NftFamily, address: IpAddr) -> (Source, &'static [u8]) {
+    match (family, address) {
+        (NftFamily::Inet, IpAddr::V4(_)) => (Source::Meta { key: META_NFPROTO }, &[2]),
+        (NftFamily::Inet, IpAddr::V6(_)) => (Source::Meta { key: META_NFPROTO }, &[10]),
+        (NftFamily::Bridge, IpAddr::V4(_)) => (Source::Meta { key: META_PROTOCOL }, &[8, 0]),
+        (NftFamily::Bridge, IpAddr::V6(_)) => (Source::Meta { key: META_PROTOCOL }, &[0x86, 0xdd]),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Source,
+    Destination,
+}
+
+/// Where an IP header has an address (RFC 791 section 3.1, RFC 8200 section 3).
+fn side(address: IpAddr, side: Side) -> Source {
+    let (offset, len) = match address {
+        IpAddr::V4(_) => (12, 4),
+        IpAddr::V6(_) => (8, 16),
+    };
+    Source::Payload {
+        base: NETWORK,
+        offset: if side == Side::Source {
+            offset
+        } else {
+            offset + len
         },
-        Instruction::MetaWrite {
-            from: 0,
-            key: META_NFTRACE,
-        },
-    ]
+        len,
+    }
 }
 
 /// One report. The packet itself is quoted in the first report of a chain alone, which may say
@@ -153,16 +204,19 @@ pub fn parse(plan: &TracePlan, kind: u16, payload: &[u8]) -> Option<Report> {
     }
     let attrs = wire::attrs(payload);
     let header = attrs.get(TRACE_NETWORK_HEADER);
-    Some(Report {
-        packet: get_u32(attrs, TRACE_ID)?,
-        quote: header.map(|header| Quote {
-            addresses: addresses(header),
-            heading: attrs
-                .get(TRACE_TRANSPORT_HEADER)
-                .and_then(|header| heading(plan, header)),
+    let quote = |header| {
+        let addresses = addresses(header);
+        let transport = attrs.get(TRACE_TRANSPORT_HEADER).unwrap_or_default();
+        Quote {
+            heading: heading(plan, addresses, transport),
+            addresses,
             input: get_u32(attrs, TRACE_IIF),
             output: get_u32(attrs, TRACE_OIF),
-        }),
+        }
+    };
+    Some(Report {
+        packet: get_u32(attrs, TRACE_ID)?,
+        quote: header.map(quote),
         decision: decision(payload),
     })
 }
@@ -224,13 +278,17 @@ fn addresses(header: &[u8]) -> Option<(IpAddr, IpAddr)> {
     }
 }
 
-/// By which field holds the tag; an echo by its type.
-fn heading(plan: &TracePlan, header: &[u8]) -> Option<Heading> {
+/// By who it is from, or by which field holds the tag; an echo by its type.
+fn heading(
+    plan: &TracePlan,
+    addresses: Option<(IpAddr, IpAddr)>,
+    transport: &[u8],
+) -> Option<Heading> {
     const REQUESTS: [u8; 2] = [8, 128];
-    let tag = plan.flow.tag.to_be_bytes();
-    let goes_there = match plan.l4proto() {
-        1 | 58 => REQUESTS.contains(header.first()?),
-        _ => header.first_chunk::<2>()? == &tag,
+    let goes_there = match (plan.flow.by, plan.l4proto()) {
+        (KnownBy::Sender(sender), _) => addresses?.0 == sender,
+        (KnownBy::Tag(_), 1 | 58) => REQUESTS.contains(transport.first()?),
+        (KnownBy::Tag(tag), _) => *transport.first_chunk::<2>()? == tag.to_be_bytes(),
     };
     Some(if goes_there {
         Heading::There
@@ -274,7 +332,7 @@ mod tests {
         let flow = TracedFlow {
             family: Family::Ipv4,
             proto: ProbeProto::Udp(53),
-            tag: 4000,
+            by: KnownBy::Tag(4000),
         };
         TracePlan::new(1, flow)
     }
@@ -282,7 +340,7 @@ mod tests {
     #[test]
     fn ports_tell_the_way() {
         let header = |from: u16, to: u16| [from.to_be_bytes(), to.to_be_bytes()].concat();
-        let heading = |header: &[u8]| heading(&plan(), header);
+        let heading = |header: &[u8]| heading(&plan(), None, header);
         assert_eq!(heading(&header(4000, 53)), Some(Heading::There));
         assert_eq!(heading(&header(53, 4000)), Some(Heading::Back));
         assert_eq!(heading(&[0]), None);
@@ -293,7 +351,7 @@ mod tests {
         fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
             let kind = 10 << 8 | Kind::Trace as u16;
             let _ = parse(&plan(), kind, &bytes);
-            let _ = (addresses(&bytes), heading(&plan(), &bytes));
+            let _ = heading(&plan(), addresses(&bytes), &bytes);
         }
     }
 }

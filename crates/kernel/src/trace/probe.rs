@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use model::Family;
-use netstate::trace::{Answer, ProbeProto, TracedFlow};
+use netstate::trace::{Answer, KnownBy, ProbeProto, TracedFlow};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
@@ -21,7 +21,9 @@ use crate::namespace::Namespace;
 pub struct Probe {
     socket: OwnedFd,
     to: IpAddr,
-    flow: TracedFlow,
+    proto: ProbeProto,
+    /// Its port, or the identifier of its echo request.
+    tag: u16,
 }
 
 /// What is in a datagram and an echo.
@@ -43,13 +45,21 @@ impl Probe {
             netns: namespace.netns().clone(),
             source,
         })?;
-        let flow = TracedFlow { family, proto, tag };
-        Ok(Self { socket, to, flow })
+        Ok(Self {
+            socket,
+            to,
+            proto,
+            tag,
+        })
     }
 
     /// Which packets are its own and its answers.
     pub fn flow(&self) -> TracedFlow {
-        self.flow
+        TracedFlow {
+            family: Family::of(self.to),
+            proto: self.proto,
+            by: KnownBy::Tag(self.tag),
+        }
     }
 
     /// Sends it; an answer where the kernel gives one at once: no route, a rule of the namespace's
@@ -59,8 +69,7 @@ impl Probe {
     }
 
     fn try_send(&mut self) -> Result<(), Errno> {
-        let TracedFlow { family, proto, tag } = self.flow;
-        let port = match proto {
+        let port = match self.proto {
             ProbeProto::Echo => 0,
             ProbeProto::Tcp(port) | ProbeProto::Udp(port) => port,
         };
@@ -68,17 +77,17 @@ impl Probe {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(errno),
         }
-        let packet = match proto {
+        let packet = match self.proto {
             ProbeProto::Tcp(_) => return Ok(()),
             ProbeProto::Udp(_) => DATA.to_vec(),
-            ProbeProto::Echo => echo_request(family, tag),
+            ProbeProto::Echo => echo_request(Family::of(self.to), self.tag),
         };
         send(&self.socket, &packet, SendFlags::empty()).map(|_| ())
     }
 
     /// Waits for an answer until `end`.
     pub fn wait(&mut self, end: Instant) -> Answer {
-        let events = match self.flow.proto {
+        let events = match self.proto {
             ProbeProto::Tcp(_) => PollFlags::OUT,
             ProbeProto::Echo | ProbeProto::Udp(_) => PollFlags::IN,
         };
@@ -101,7 +110,7 @@ impl Probe {
 
     /// What is there; `None` for what is no answer to this probe.
     fn look(&self) -> Option<Answer> {
-        if let ProbeProto::Tcp(_) = self.flow.proto {
+        if let ProbeProto::Tcp(_) = self.proto {
             return Some(match sockopt::socket_error(&self.socket) {
                 Ok(Ok(())) => Answer::Answered,
                 Ok(Err(errno)) | Err(errno) => of_errno(errno),
@@ -111,8 +120,8 @@ impl Probe {
         match recv(&self.socket, &mut room, RecvFlags::DONTWAIT) {
             Ok((_, filled)) => {
                 let packet = &room[..filled.min(RECEIVE_BYTES)];
-                let is_echo = self.flow.proto == ProbeProto::Echo;
-                let is_answer = !is_echo || is_reply(self.flow.family, self.flow.tag, packet);
+                let is_echo = self.proto == ProbeProto::Echo;
+                let is_answer = !is_echo || is_reply(Family::of(self.to), self.tag, packet);
                 is_answer.then_some(Answer::Answered)
             }
             Err(Errno::AGAIN | Errno::INTR) => None,

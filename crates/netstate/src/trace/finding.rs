@@ -1,8 +1,10 @@
 //! Where a probe came to its end, from what was seen of it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{Answer, Heading, Place, Sighting, TracePlan, TraceVerdict};
+use super::{Answer, Heading, Place, Sighting, TraceBy, TracePlan, TraceVerdict};
 use crate::nft::{HookPoint, NftFamily};
 
 /// The end of a probe's way, or of its answer's.
@@ -45,12 +47,44 @@ pub enum Finding {
     },
 }
 
+/// The sightings of the first packet each way: a connection has more, and retransmissions too. The
+/// next one is where the first came from again.
+pub fn first_each_way(plan: &TracePlan, sightings: Vec<Sighting>) -> Vec<Sighting> {
+    let marks = |s: &Sighting| s.table == plan.table && matches!(s.by, TraceBy::Rule(..));
+    let mut entrances: BTreeMap<Heading, Entrance> = BTreeMap::new();
+    let mut kept = sightings;
+    kept.retain(|sighting| {
+        let here = (sighting.family.clone(), sighting.chain.clone());
+        match entrances.get_mut(&sighting.heading) {
+            None => {
+                let entrance = Entrance {
+                    at: here,
+                    packets: 1,
+                };
+                entrances.insert(sighting.heading, entrance);
+                true
+            }
+            Some(entrance) => {
+                entrance.packets += usize::from(marks(sighting) && entrance.at == here);
+                entrance.packets == 1
+            }
+        }
+    });
+    kept
+}
+
+/// The family and chain where the packets of a way are first seen, and how many came.
+struct Entrance {
+    at: (String, String),
+    packets: usize,
+}
+
 /// Finds it. Sightings are in their order.
 pub fn finding(plan: &TracePlan, answer: &Answer, sightings: &[Sighting]) -> Finding {
     match answer {
         Answer::Answered => return Finding::Answered,
         Answer::Refused => return Finding::Refused,
-        Answer::Unreachable(_) | Answer::Silence => {}
+        Answer::Unreachable(_) | Answer::Silence | Answer::NotOurs => {}
     }
     let mut backwards = sightings.iter().rev();
     if let Some(dropped) = backwards.find(|s| s.verdict == TraceVerdict::Drop) {
@@ -69,6 +103,10 @@ pub fn finding(plan: &TracePlan, answer: &Answer, sightings: &[Sighting]) -> Fin
     };
     let heading = sighting.heading;
     let input = sighting.input.clone();
+    let has_left = at.place == Place::Last && at.point == HookPoint::Postrouting;
+    if *answer == Answer::NotOurs && heading == Heading::Back && has_left {
+        return Finding::Answered;
+    }
     match (at.place, at.point, at.family) {
         (Place::Last, HookPoint::Input, NftFamily::Inet) => Finding::Taken { heading },
         (Place::Last, HookPoint::Forward | HookPoint::Postrouting, _) => Finding::Left {
@@ -89,13 +127,13 @@ mod tests {
     use model::Family;
 
     use super::*;
-    use crate::trace::{ProbeProto, TraceBy, TracedFlow};
+    use crate::trace::{KnownBy, ProbeProto, TracedFlow};
 
     fn plan() -> TracePlan {
         let flow = TracedFlow {
             family: Family::Ipv4,
             proto: ProbeProto::Echo,
-            tag: 9,
+            by: KnownBy::Tag(9),
         };
         TracePlan::new(1, flow)
     }
@@ -152,5 +190,36 @@ mod tests {
             Finding::NotRouted { heading, input }
         );
         assert_eq!(finding(&plan(), &Answer::Silence, &[]), Finding::NotSeen);
+    }
+
+    #[test]
+    fn of_what_others_send_an_answer_that_left_is_an_answer() {
+        let back = Sighting {
+            heading: Heading::Back,
+            ..own("last-postrouting")
+        };
+        let end = |answer: &Answer| finding(&plan(), answer, std::slice::from_ref(&back));
+        assert_eq!(end(&Answer::NotOurs), Finding::Answered);
+        assert!(matches!(end(&Answer::Silence), Finding::Left { .. }));
+    }
+
+    #[test]
+    fn of_several_packets_the_first_each_way_is_kept() {
+        let mark = |heading| Sighting {
+            heading,
+            by: TraceBy::Rule(2, None),
+            verdict: TraceVerdict::Continue,
+            ..own("first-prerouting")
+        };
+        let one = |heading| {
+            let passes = Sighting {
+                heading,
+                ..own("last-postrouting")
+            };
+            [mark(heading), passes]
+        };
+        let both = [one(Heading::There), one(Heading::Back)].concat();
+        let all = [both.clone(), both.clone()].concat();
+        assert_eq!(first_each_way(&plan(), all), both);
     }
 }
