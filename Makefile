@@ -13,6 +13,8 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release
 # Its relocations packed, a tenth of a millisecond less again; the C library does it since 2.36.
 RELR := $(shell getconf GNU_LIBC_VERSION | awk -F'[ .]' '$$2 > 2 || $$3 >= 36 { print "-C link-arg=-Wl,-z,pack-relative-relocs" }')
 STATIC := RUSTFLAGS='-C target-feature=+crt-static $(RELR)' $(CARGO) build --release --target $(HOST)
+# Tests wait more than they compute, for processes, timers and the kernel.
+TEST_THREADS := $(shell echo $$(($$(nproc) * 2)))
 # Where tests say that this kernel lacks what they need.
 SKIPS := $(abspath $(or $(CARGO_TARGET_DIR),target))/skips
 
@@ -31,7 +33,7 @@ test: setup ## all tests, on the real kernel, in fresh namespaces
 	scripts/setup fastpath
 	scripts/doctests
 	@rm -f $(SKIPS)
-	PONTOON_TEST_SKIPS=$(SKIPS) $(CARGO) nextest run --workspace; status=$$?; \
+	PONTOON_TEST_SKIPS=$(SKIPS) $(CARGO) nextest run --workspace --test-threads $(TEST_THREADS); status=$$?; \
 	if [ -s $(SKIPS) ]; then echo 'skipped on this kernel:'; sort $(SKIPS); fi; exit $$status
 
 test-kernels: ## tests on Debian's kernels, in virtual machines; ARGS=--help tells of arguments
