@@ -151,7 +151,7 @@ fn obstacle(end: &Finding, traced: &Traced) -> String {
         Finding::NotSeen => "nothing of it came to the node".to_owned(),
         Finding::Dropped { heading, sighting } => dropped(*heading, sighting),
         Finding::HeldByBridge { heading, input } => format!(
-            "{} came into the bridge{} and the bridge let it go nowhere",
+            "{} came into the bridge{} and went nowhere: nobody there has the MAC it is for",
             what(*heading),
             by(input)
         ),

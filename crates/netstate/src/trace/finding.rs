@@ -117,8 +117,31 @@ pub fn finding(plan: &TracePlan, answer: &Answer, sightings: &[Sighting]) -> Fin
             heading,
             output: sighting.output.clone(),
         },
+        // What a bridge gives to the node passes its input hook, also where `br_netfilter` shows it
+        // to the IP hooks before.
+        (Place::Last, HookPoint::Input, NftFamily::Bridge) => Finding::NotRouted { heading, input },
         (_, _, NftFamily::Bridge) => Finding::HeldByBridge { heading, input },
-        (_, _, NftFamily::Inet) => Finding::NotRouted { heading, input },
+        (_, _, NftFamily::Inet) => match entered_bridge(plan, sightings, heading) {
+            Some(input) => Finding::HeldByBridge { heading, input },
+            None => Finding::NotRouted { heading, input },
+        },
+    }
+}
+
+/// By which port it came into a bridge that did not give it to the node.
+fn entered_bridge(
+    plan: &TracePlan,
+    sightings: &[Sighting],
+    heading: Heading,
+) -> Option<Option<String>> {
+    let of_way = sightings.iter().filter(|s| s.heading == heading);
+    let hooks = of_way.filter_map(|sighting| Some((sighting, sighting.passage(plan)?)));
+    let of_bridge = hooks.filter(|(_, at)| at.family == NftFamily::Bridge);
+    let (first, _) = of_bridge.clone().next()?;
+    let mut given = of_bridge.filter(|(_, at)| at.point == HookPoint::Input);
+    match given.next() {
+        Some(_) => None,
+        None => Some(first.input.clone()),
     }
 }
 
@@ -221,5 +244,28 @@ mod tests {
         let both = [one(Heading::There), one(Heading::Back)].concat();
         let all = [both.clone(), both.clone()].concat();
         assert_eq!(first_each_way(&plan(), all), both);
+    }
+
+    #[test]
+    fn what_a_bridge_keeps_was_not_to_be_routed() {
+        let of_bridge = |chain: &str| Sighting {
+            family: "bridge".to_owned(),
+            ..own(chain)
+        };
+        let end = |seen: &[Sighting]| finding(&plan(), &Answer::Silence, seen);
+        // As with br_netfilter.
+        let bridged = [of_bridge("first-prerouting"), own("first-prerouting")];
+        assert!(matches!(end(&bridged), Finding::HeldByBridge { .. }));
+        let given = [of_bridge("last-input")];
+        assert!(matches!(
+            end(&[bridged.to_vec(), given.to_vec()].concat()),
+            Finding::NotRouted { .. }
+        ));
+        let without = [
+            of_bridge("first-prerouting"),
+            of_bridge("last-input"),
+            own("first-prerouting"),
+        ];
+        assert!(matches!(end(&without), Finding::NotRouted { .. }));
     }
 }
