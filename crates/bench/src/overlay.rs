@@ -27,6 +27,7 @@ pub const HAND_MADE: &str = "hand-made VXLAN";
 pub const VXLAN: &str = "pontoon vxlan";
 pub const FAST_VXLAN: &str = "pontoon vxlan, fast path";
 pub const ROUTED: &str = "pontoon routed";
+pub const FAST_ROUTED: &str = "pontoon routed, fast path";
 pub const SWARM: &str = "Docker Swarm overlay";
 
 /// How the underlay takes packets.
@@ -128,14 +129,16 @@ pub fn measure(ground: &Ground<'_>, rounds: u16, secs: u16) -> Vec<Row> {
     measure_ways(ways(ground), rounds, secs)
 }
 
-/// Section `fastpath`: the same for VXLAN alone, by hand, with and without the fast path.
+/// Section `fastpath`: the same for what it carries, with and without it, and VXLAN by hand.
 pub fn measure_fast(ground: &Ground<'_>, rounds: u16, secs: u16) -> Vec<Row> {
     progress("fastpath: setting up");
     let ways = vec![
         Way::new(RAW, bed::raw(ground)),
         Way::new(HAND_MADE, bed::hand_made(ground)),
         Way::new(VXLAN, bed::pontoon(ground, "vxlan")),
-        Way::new(FAST_VXLAN, bed::pontoon_fast(ground)),
+        Way::new(FAST_VXLAN, bed::pontoon_fast(ground, "vxlan")),
+        Way::new(ROUTED, bed::pontoon(ground, "routed")),
+        Way::new(FAST_ROUTED, bed::pontoon_fast(ground, "routed")),
     ];
     measure_ways(ways, rounds, secs)
 }
@@ -171,8 +174,9 @@ fn ways(ground: &Ground<'_>) -> Vec<Way> {
         Way::new(RAW, bed::raw(ground)),
         Way::new(HAND_MADE, bed::hand_made(ground)),
         Way::new(VXLAN, bed::pontoon(ground, "vxlan")),
-        Way::new(FAST_VXLAN, bed::pontoon_fast(ground)),
+        Way::new(FAST_VXLAN, bed::pontoon_fast(ground, "vxlan")),
         Way::new(ROUTED, bed::pontoon(ground, "routed")),
+        Way::new(FAST_ROUTED, bed::pontoon_fast(ground, "routed")),
         Way::new(SWARM, swarm::bed(ground)),
     ]
 }

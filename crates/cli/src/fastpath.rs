@@ -5,11 +5,11 @@ mod print;
 
 use std::process::ExitCode;
 
-use ::fastpath::{Ensured, FastPath, FastPathError, Port, Status, is_built};
+use ::fastpath::{Ensured, FastPath, FastPathError, Status, is_built};
 use anyhow::Result;
 use clap::Subcommand;
 use engine::{Engine, EngineError, NetworkStatus, Settings};
-use model::{NetworkId, NetworkName};
+use model::{Backend, NetworkId, NetworkName};
 use serde::Serialize;
 use store::NodeLock;
 
@@ -29,8 +29,8 @@ pub enum FastPathCommand {
     Status,
     /// Turn it on for networks: traffic between their endpoints gets faster
     ///
-    /// Puts BPF programs on the endpoints' ports and, of overlay networks over VXLAN, on the
-    /// devices that lead to other nodes. Endpoints that come later get it too. Run it again after
+    /// Puts BPF programs on the endpoints' ports and, of overlay networks in VXLAN and routed ones,
+    /// on the devices that lead to other nodes. Endpoints that come later get it too. Run it again after
     /// an upgrade, and after queues on ports changed: what is right already stays.
     #[command(after_help = ON_EXAMPLES)]
     On {
@@ -51,8 +51,19 @@ struct Answer {
     built: bool,
     /// The networks that it is on for.
     networks: Vec<NetworkName>,
+    /// Those of them that go over several nodes.
+    between_nodes: Vec<BetweenNodes>,
     #[serde(flatten)]
     loaded: Option<Status>,
+}
+
+/// A network over several nodes.
+#[derive(Debug, Serialize)]
+struct BetweenNodes {
+    network: NetworkName,
+    backend: Backend,
+    /// Whether packets are carried to other nodes and from them, not on this node alone.
+    carried: bool,
 }
 
 pub fn run(
@@ -87,7 +98,7 @@ pub fn run(
             }
         }
     }
-    let answer = answer(&fastpath, &all, &engine.fast_path_ports()?)?;
+    let answer = answer(&fastpath, &all, engine)?;
     out.show(&answer, print::status)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -101,13 +112,25 @@ fn turned_on(ensured: &Ensured, out: Out) -> Result<ExitCode> {
     })
 }
 
-fn answer(fastpath: &FastPath, all: &[NetworkStatus], ports: &[Port]) -> Result<Answer> {
+fn answer(fastpath: &FastPath, all: &[NetworkStatus], engine: &Engine) -> Result<Answer> {
     let on = fastpath.networks()?;
     let networks = all.iter().filter(|n| on.contains(&n.network.id));
+    let networks: Vec<_> = networks.map(|n| &n.network).collect();
+    let carried = engine.fast_path_overlays()?;
+    let crossings = engine.crossings()?.into_iter();
+    let between_nodes = crossings.filter_map(|crossing| {
+        let network = networks.iter().find(|n| n.id == crossing.network)?;
+        Some(BetweenNodes {
+            network: network.name.clone(),
+            backend: crossing.backend,
+            carried: carried.iter().any(|o| o.network == crossing.network),
+        })
+    });
     Ok(Answer {
         built: is_built(),
-        networks: networks.map(|n| n.network.name.clone()).collect(),
-        loaded: fastpath.status(ports)?,
+        between_nodes: between_nodes.collect(),
+        networks: networks.iter().map(|n| n.name.clone()).collect(),
+        loaded: fastpath.status(&engine.fast_path_ports()?)?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What leads from a node to the others, for who shortens the way: the fast path.
 
-use model::{Backend, Family, IfName, Mtu, NetworkId, NetworkKind, Span, Vni};
+use model::{Backend, Family, IfName, Mtu, NetworkId, NetworkKind, Prefix, Span, Vni};
 use netstate::NodeFacts;
 use plan::OverlayView;
 
@@ -15,6 +15,8 @@ pub struct Crossing {
     pub backend: Backend,
     pub span: Span,
     pub vni: Vni,
+    /// By family: the whole network's prefix, and what of it is on this node.
+    pub prefixes: Vec<[Prefix; 2]>,
     /// The device that packets for other nodes are routed to.
     pub device: IfName,
     /// The devices that have the node's underlay addresses, each with its MTU.
@@ -41,12 +43,19 @@ impl Engine {
             let Some(view) = overlay_view(Some(&membership), &network, &facts) else {
                 continue;
             };
+            let own = network.subnets.iter().map(|subnet| subnet.prefix);
+            let with_whole = |own: Prefix| {
+                let mut all = view.prefixes.iter().map(|overlay| overlay.prefix);
+                Some([all.find(|whole| whole.family() == own.family())?, own])
+            };
+            let prefixes = own.filter_map(with_whole).collect();
             crossings.push(Crossing {
                 network: network.id,
                 bridge: network.bridge,
                 backend: view.backend,
                 span: view.span,
                 vni: view.vni,
+                prefixes,
                 device: plan::vxlan_device(view.vni),
                 uplinks: uplinks(&view, &facts),
             });

@@ -1,5 +1,7 @@
 //! What this node can do, and what stands in its way.
 
+mod fast;
+
 use kernel::{Kernel, KernelError};
 use model::{Backend, Family, NodeId};
 use netstate::nft::text::TABLE;
@@ -62,6 +64,7 @@ impl Engine {
     /// Checks everything that Pontoon needs; a check that can't be made is itself a finding.
     pub fn doctor(&self) -> Vec<Check> {
         let mut checks = vec![self.kernel_check(), self.backend_check(), rate_check()];
+        checks.push(self.fast_path_check());
         match Kernel::open() {
             Ok(mut kernel) => checks.extend(node_checks(&mut kernel)),
             Err(error) => checks.push(failed("node", &error)),

@@ -4,7 +4,7 @@
 //! Nothing needs it. Where it is off, a call finds out by one look at a folder; what of it fails
 //! leaves the kernel's way, and is tried again by [`Engine::ensure_fast_path`].
 
-use fastpath::{Ensured, FastPath, Overlay, Port, Uplink};
+use fastpath::{Ensured, FastPath, Overlay, Part, Port, Uplink, Way};
 use model::{Backend, Endpoint, EndpointName, IfName, Mtu, Network, NetworkId, NetworkName};
 use store::NodeLock;
 
@@ -27,14 +27,13 @@ impl Engine {
         Ok(networks.iter().flat_map(of).collect())
     }
 
-    /// The overlay networks whose packets it can carry to other nodes: those over VXLAN.
+    /// The overlay networks whose packets it can carry to other nodes: all but those of IP-in-IP.
     ///
     /// # Errors
     /// Those of [`Engine::crossings`].
     pub fn fast_path_overlays(&self) -> Result<Vec<Overlay>, EngineError> {
         let crossings = self.crossings()?.into_iter();
-        let vxlan = crossings.filter(|crossing| crossing.backend == Backend::Vxlan);
-        Ok(vxlan.map(overlay).collect())
+        Ok(crossings.filter_map(overlay).collect())
     }
 
     /// The endpoint of a name, on this network where one is given.
@@ -128,13 +127,21 @@ fn port(network: &Network, mtu: Mtu, endpoint: &Endpoint) -> Port {
     }
 }
 
-fn overlay(crossing: Crossing) -> Overlay {
+fn overlay(crossing: Crossing) -> Option<Overlay> {
     let uplink = |(name, mtu)| Uplink { name, mtu };
-    Overlay {
+    let part = |[whole, own]: [_; 2]| Part { whole, own };
+    let way = match crossing.backend {
+        Backend::Vxlan => Way::Vxlan {
+            vni: crossing.vni,
+            device: crossing.device,
+        },
+        Backend::Routed => Way::Routed(crossing.prefixes.into_iter().map(part).collect()),
+        Backend::Ipip => return None,
+    };
+    Some(Overlay {
         network: crossing.network,
         bridge: crossing.bridge,
-        vni: crossing.vni,
-        device: crossing.device,
+        way,
         uplinks: crossing.uplinks.into_iter().map(uplink).collect(),
-    }
+    })
 }

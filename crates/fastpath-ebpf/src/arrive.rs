@@ -5,13 +5,13 @@ use aya_ebpf::bindings::{BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_I
 use fastpath_wire::{
     Arrival, ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, IpFirst, Kind, Outer, Port,
     Settings, Sized, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow,
-    parse_outer,
+    parse_outer, parse_receiver,
 };
 
 use crate::carry::{flow_of, give_to};
 use crate::context::Packet;
 use crate::maps::{
-    arrivals, count_arrived, count_fast, count_slow, now, overlay, port, proofs, uplink,
+    arrivals, count_arrived, count_fast, count_slow, now, overlay, part, port, proofs, uplink,
 };
 use crate::tickets;
 use crate::{ON, Seen};
@@ -27,9 +27,13 @@ pub fn from_nodes(packet: &Packet<'_>, settings: &Settings) -> i32 {
             Underlay::Ipv4 => unwrap::<VXLAN4_BYTES>(packet, settings, &outer),
             Underlay::Ipv6 => unwrap::<VXLAN6_BYTES>(packet, settings, &outer),
         },
+        None if settings.has_routed != 0 => unwrap::<NOTHING>(packet, settings, &Outer::NOTHING),
         None => ON,
     }
 }
+
+/// Around a packet that crosses as it is.
+const NOTHING: usize = 0;
 
 #[inline(always)]
 fn unwrap<const AROUND: usize>(packet: &Packet<'_>, settings: &Settings, outer: &Outer) -> i32 {
@@ -50,7 +54,11 @@ fn unwrap<const AROUND: usize>(packet: &Packet<'_>, settings: &Settings, outer: 
         Err(why) => (why, None),
     };
     // Whose it is has not been asked until now: what has a proof is ours.
-    if overlay(outer.vni()).is_none() {
+    let is_ours = match AROUND {
+        NOTHING => is_for_own_part(packet),
+        _ => overlay(outer.vni()).is_some(),
+    };
+    if !is_ours {
         return ON;
     }
     if let Some(key) = key {
@@ -61,6 +69,13 @@ fn unwrap<const AROUND: usize>(packet: &Packet<'_>, settings: &Settings, outer: 
         count_slow(uplink.counters, why);
     }
     ON
+}
+
+/// Whether a packet is for an address of a routed network that is on this node.
+#[inline(always)]
+fn is_for_own_part(packet: &Packet<'_>) -> bool {
+    let receiver = parse_receiver(packet);
+    receiver.and_then(part).is_some_and(|part| part.is_own != 0)
 }
 
 /// Nodes of one machine may have the same token.
@@ -97,7 +112,8 @@ fn shortcut<const AROUND: usize>(
     }
     // Nothing but what is around it protects a packet without. Datagrams of one packet of segments
     // would be taken for what is around them.
-    if flow.check == 0 || (size.segment != 0 && !flow.is_tcp()) {
+    let is_bare = flow.check == 0 || (size.segment != 0 && !flow.is_tcp());
+    if AROUND != NOTHING && is_bare {
         return Err(Slow::Checksum);
     }
     let ip = packet.at::<IP_FIRST>(AROUND + ETHERNET_BYTES as usize);
@@ -112,10 +128,10 @@ fn shortcut<const AROUND: usize>(
         (VXLAN6_BYTES, true) => BPF_F_ADJ_ROOM_DECAP_L3_IPV4 as u64,
         _ => 0,
     };
-    if !packet.adjust_room(-(AROUND as i32), flags) {
+    if AROUND != NOTHING && !packet.adjust_room(-(AROUND as i32), flags) {
         return Err(Slow::Odd);
     }
-    packet.write_first(way.front(ip));
+    packet.write_front(way.front(ip), flow.is_ipv4());
     count_fast(way.proof.counters, size.frame);
     count_arrived(way.arrived, size.frame);
     Ok(give_to(packet, way.proof.target))
@@ -189,8 +205,12 @@ fn from_node(
     ticket: &Ticket,
 ) -> Option<()> {
     let hops_taken = flow.hops_from(&ticket.key)?;
-    let network = overlay(ticket.outer.vni())?;
-    if network.network != receiver.network || !receiver.is_receiver_of(flow) {
+    let uplink = uplink(ticket.key.ifindex())?;
+    let network = match ticket.outer.is_nothing() {
+        true => part(flow.sender_key())?.network,
+        false => overlay(ticket.outer.vni())?.network,
+    };
+    if network != receiver.network || !receiver.is_receiver_of(flow) {
         return None;
     }
     let now = now();
@@ -199,7 +219,6 @@ fn from_node(
         return Some(());
     }
     let key = ticket.key;
-    let uplink = uplink(key.ifindex())?;
     let ethernet = packet.first()?;
     let way: &mut Arrival = arrivals(key.bucket(settings.seed))?.place(&key);
     way.proof.key = key;

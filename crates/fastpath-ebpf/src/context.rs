@@ -1,10 +1,10 @@
 //! The packet that a program is called with: its bytes and what the kernel says about it.
 
 use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
-use aya_ebpf::bindings::{__sk_buff, BPF_F_ADJ_ROOM_FIXED_GSO};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_RECOMPUTE_CSUM};
 use aya_ebpf::helpers::{bpf_skb_adjust_room, bpf_skb_store_bytes};
 use aya_ebpf::programs::TcContext;
-use fastpath_wire::{ETHERNET_BYTES, Frame, VXLAN4_BYTES, VXLAN6_BYTES};
+use fastpath_wire::{ETHERNET_BYTES, Frame, IP_FIRST, PLAIN_FRONT, VXLAN4_BYTES, VXLAN6_BYTES};
 
 /// `include/uapi/linux/if_packet.h`.
 pub const PACKET_HOST: u32 = 0;
@@ -126,6 +126,28 @@ impl<'a> Packet<'a> {
         let (from, length) = (bytes.as_ptr().cast(), N as u32);
         // SAFETY: the context is this program's own, and so many bytes are there.
         unsafe { bpf_skb_store_bytes(self.raw(), 0, from, length, 0) == 0 }
+    }
+
+    /// Writes over an Ethernet header and the beginning of an IP header. Whether it could.
+    ///
+    /// Where a device has summed a packet up (`CHECKSUM_COMPLETE`), the sum is of all behind the
+    /// Ethernet header. A change of IPv4's hops is made up for by that of its checksum; IPv6 has
+    /// none.
+    #[inline(always)]
+    pub fn write_front(&self, front: &[u8; PLAIN_FRONT], is_ipv4: bool) -> bool {
+        if is_ipv4 {
+            return self.write_first(front);
+        }
+        let ethernet = front.first_chunk::<{ ETHERNET_BYTES as usize }>();
+        let ip = front.last_chunk::<IP_FIRST>();
+        let (Some(ethernet), Some(ip)) = (ethernet, ip) else {
+            return false;
+        };
+        let (at, flags) = (ETHERNET_BYTES, BPF_F_RECOMPUTE_CSUM as u64);
+        let (from, length) = (ip.as_ptr().cast(), IP_FIRST as u32);
+        // SAFETY: the context is this program's own, and so many bytes are there.
+        let written = unsafe { bpf_skb_store_bytes(self.raw(), at, from, length, flags) == 0 };
+        written && self.write_first(ethernet)
     }
 
     /// Makes room for so many bytes behind the Ethernet header, or takes them away. Whether it

@@ -7,14 +7,14 @@ use aya_ebpf::bindings::{
 };
 use aya_ebpf::helpers::bpf_redirect;
 use fastpath_wire::{
-    ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, IpFirst, Leaving, Load, Outer,
+    Around, ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, IpFirst, Leaving, Load, Outer,
     Settings, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow, parse_outer,
 };
 
 use crate::Seen;
 use crate::carry::size_of;
 use crate::context::Packet;
-use crate::maps::{count_fast, leaving, now, overlay, port, uplink};
+use crate::maps::{count_fast, leaving, now, overlay, part, port, uplink};
 use crate::tickets;
 
 /// The inner Ethernet header's length, where the kernel looks for it.
@@ -42,8 +42,11 @@ pub fn to_node(
     match verdict {
         Verdict::Unproved => return Err(Slow::Unproved),
         Verdict::TooBig => return Err(Slow::TooBig),
-        Verdict::Fast | Verdict::FastAndAsk if size.frame > OUTER_MAX => return Err(Slow::TooBig),
         Verdict::Fast | Verdict::FastAndAsk => {}
+    }
+    let around = way.around();
+    if around != Around::Nothing && size.frame > OUTER_MAX {
+        return Err(Slow::TooBig);
     }
     let ip = packet.at::<IP_FIRST>(INNER).ok_or(Slow::Odd)?;
     let load = Load {
@@ -53,7 +56,7 @@ pub fn to_node(
         segment: size.segment,
         check: flow.check,
     };
-    if load.check == 0 || !way.completes(&load) {
+    if around != Around::Nothing && (load.check == 0 || !way.completes(&load)) {
         return Err(Slow::Checksum);
     }
     if verdict == Verdict::FastAndAsk {
@@ -73,11 +76,12 @@ pub fn to_node(
 
 #[inline(always)]
 fn send(packet: &Packet<'_>, way: &mut Leaving, load: &Load) -> Result<i32, Slow> {
-    let target = match way.underlay() {
-        Underlay::Ipv4 => put_around4(packet, way, load)?,
+    let target = match way.around() {
+        Around::Vxlan(Underlay::Ipv4) => put_around4(packet, way, load)?,
         // Each segment needs a checksum of its own there, which the device makes.
-        Underlay::Ipv6 if load.segment != 0 => put_into_device(packet, way, load)?,
-        Underlay::Ipv6 => put_around6(packet, way, load)?,
+        Around::Vxlan(Underlay::Ipv6) if load.segment != 0 => put_into_device(packet, way, load)?,
+        Around::Vxlan(Underlay::Ipv6) => put_around6(packet, way, load)?,
+        Around::Nothing => route(packet, way, load)?,
     };
     // SAFETY: an interface index, and no flags; the kernel looks it up.
     Ok(unsafe { bpf_redirect(target, 0) } as i32)
@@ -103,6 +107,17 @@ fn put_around6(packet: &Packet<'_>, way: &mut Leaving, load: &Load) -> Result<u3
     }
     packet.write_first(front);
     Ok(way.proof.target)
+}
+
+/// Past the bridge and the routes, as it is.
+#[inline(always)]
+fn route(packet: &Packet<'_>, way: &mut Leaving, load: &Load) -> Result<u32, Slow> {
+    let is_ipv4 = load.ip.is_ipv4();
+    if packet.write_front(way.plain_front(load.ip), is_ipv4) {
+        Ok(way.proof.target)
+    } else {
+        Err(Slow::Odd)
+    }
 }
 
 /// Past the bridge and the routes, into the network's VXLAN device.
@@ -133,32 +148,51 @@ fn confirmed(packet: &Packet<'_>, settings: &Settings) -> Option<()> {
         return None;
     }
     packet.gather_outer();
-    let (underlay, outer) = parse_outer(packet)?;
+    let Some((underlay, outer)) = parse_outer(packet) else {
+        return routed(packet, settings, ticket);
+    };
     packet.gather_inner(underlay.bytes());
-    match underlay {
-        Underlay::Ipv4 => {
-            let inner = Inside::<_, VXLAN4_BYTES>(packet);
-            write_down(
-                packet,
-                settings,
-                ticket,
-                &outer,
-                &parse_flow(&inner).ok()?,
-                underlay,
-            )
-        }
-        Underlay::Ipv6 => {
-            let inner = Inside::<_, VXLAN6_BYTES>(packet);
-            write_down(
-                packet,
-                settings,
-                ticket,
-                &outer,
-                &parse_flow(&inner).ok()?,
-                underlay,
-            )
-        }
+    let flow = match underlay {
+        Underlay::Ipv4 => parse_flow(&Inside::<_, VXLAN4_BYTES>(packet)),
+        Underlay::Ipv6 => parse_flow(&Inside::<_, VXLAN6_BYTES>(packet)),
+    };
+    let flow = flow.ok()?;
+    let network = overlay(outer.vni())?;
+    let sent = Sent {
+        flow: &flow,
+        network: network.network,
+        device: network.device,
+        around: Around::Vxlan(underlay),
+    };
+    write_down(packet, settings, ticket, &sent)
+}
+
+/// A packet that crosses as it is. What is for the outside is tracked, and may be translated: its
+/// receiver is not in the network.
+#[inline(always)]
+fn routed(packet: &Packet<'_>, settings: &Settings, ticket: &Ticket) -> Option<()> {
+    if settings.has_routed == 0 {
+        return None;
     }
+    packet.gather_inner(0);
+    let flow = parse_flow(packet).ok()?;
+    let sent = Sent {
+        network: part(flow.receiver_key())?.network,
+        flow: &flow,
+        device: 0,
+        around: Around::Nothing,
+    };
+    write_down(packet, settings, ticket, &sent)
+}
+
+/// What the kernel has made of a packet.
+struct Sent<'f> {
+    flow: &'f Flow,
+    /// The interface index of its network's bridge.
+    network: u32,
+    /// Of its VXLAN device, if it has one.
+    device: u32,
+    around: Around,
 }
 
 #[inline(always)]
@@ -166,15 +200,13 @@ fn write_down(
     packet: &Packet<'_>,
     settings: &Settings,
     ticket: &Ticket,
-    outer: &Outer,
-    flow: &Flow,
-    underlay: Underlay,
+    sent: &Sent<'_>,
 ) -> Option<()> {
+    let flow = sent.flow;
     let hops_taken = flow.hops_from(&ticket.key)?;
     let sender = port(ticket.key.ifindex())?;
-    let network = overlay(outer.vni())?;
     let now = now();
-    if network.network != sender.network || !sender.has_sender_of(flow) {
+    if sent.network != sender.network || !sender.has_sender_of(flow) {
         return None;
     }
     // It is what it was; but rules may have changed, or somebody listens.
@@ -182,18 +214,21 @@ fn write_down(
         return Some(());
     }
     let key = ticket.key;
-    let around = underlay.bytes() as u32;
-    let room = uplink(packet.ifindex())?.mtu.checked_sub(around)?;
+    let room = uplink(packet.ifindex())?
+        .mtu
+        .checked_sub(sent.around.bytes())?;
     let way = leaving(key.bucket(settings.seed))?.place(&key);
     way.proof.key = key;
     way.proof.proved_ns = 0;
-    match underlay {
-        Underlay::Ipv4 => way.learn4(packet.first()?, flow.addresses(), flow.protocol()),
-        Underlay::Ipv6 => way.learn6(packet.first()?, flow.addresses(), flow.protocol()),
+    let (addresses, protocol) = (flow.addresses(), flow.protocol());
+    match sent.around {
+        Around::Vxlan(Underlay::Ipv4) => way.learn4(packet.first()?, addresses, protocol),
+        Around::Vxlan(Underlay::Ipv6) => way.learn6(packet.first()?, addresses, protocol),
+        Around::Nothing => way.learn_plain(packet.first()?),
     }
     way.mark = packet.mark();
     way.priority = packet.priority();
-    way.device = network.device;
+    way.device = sent.device;
     way.hops_taken = hops_taken;
     way.proof.generation = settings.generation;
     way.proof.target = packet.ifindex();

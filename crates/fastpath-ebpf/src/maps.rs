@@ -2,10 +2,11 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::maps::lpm_trie::Key;
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray};
 use fastpath_wire::{
     Arrival, BUCKETS, Bucket, COUNTERS_MAX, Counters, Leaving, NODE_BUCKETS, OVERLAYS_MAX, Overlay,
-    PORTS_MAX, Port, Proof, Settings, Slow, UPLINKS_MAX, Uplink,
+    PARTS_MAX, PORTS_MAX, Part, PartKey, Port, Proof, Settings, Slow, UPLINKS_MAX, Uplink,
 };
 
 #[map]
@@ -16,6 +17,9 @@ static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(PORTS_MAX, 0);
 static OVERLAYS: HashMap<u32, Overlay> = HashMap::with_max_entries(OVERLAYS_MAX, 0);
 #[map]
 static UPLINKS: HashMap<u32, Uplink> = HashMap::with_max_entries(UPLINKS_MAX, 0);
+/// Of whole networks and of what of them is on this node.
+#[map]
+static PARTS: LpmTrie<PartKey, Part> = LpmTrie::with_max_entries(PARTS_MAX, 0);
 #[map]
 static PROOFS: PerCpuArray<Bucket<Proof>> = PerCpuArray::with_max_entries(BUCKETS, 0);
 #[map]
@@ -24,6 +28,9 @@ static LEAVING: PerCpuArray<Bucket<Leaving>> = PerCpuArray::with_max_entries(NOD
 static ARRIVALS: PerCpuArray<Bucket<Arrival>> = PerCpuArray::with_max_entries(NODE_BUCKETS, 0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTERS_MAX, 0);
+
+/// All of a key.
+const PART_BITS: u32 = size_of::<PartKey>() as u32 * 8;
 
 /// `None` as long as the loader has made none.
 #[inline(always)]
@@ -54,6 +61,12 @@ pub fn overlay(vni: u32) -> Option<&'static Overlay> {
 pub fn uplink(ifindex: u32) -> Option<&'static Uplink> {
     // SAFETY: as above.
     unsafe { UPLINKS.get(&ifindex) }
+}
+
+/// The longest prefix of a routed network that an address is in.
+#[inline(always)]
+pub fn part(address: PartKey) -> Option<&'static Part> {
+    PARTS.get(&Key::new(PART_BITS, address))
 }
 
 /// Where the proofs are that a flow within the node may have, by the number of its bucket.

@@ -1,6 +1,8 @@
 //! A flow: everything of a packet's headers that rules of a bridge could have decided by and that
 //! stays the same from packet to packet.
 
+use crate::PartKey;
+
 /// Why a packet goes the kernel's way. The number is its place in [`crate::Counters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
@@ -96,8 +98,9 @@ const FAMILY_SHIFT: u32 = 32;
 const PROTOCOL_SHIFT: u32 = 40;
 const HOPS_SHIFT: u32 = 56;
 const TCP: u8 = 6;
-pub(crate) const IPV4: u64 = 4;
-pub(crate) const IPV6: u64 = 6;
+/// As maps have them too.
+pub const IPV4: u64 = 4;
+pub const IPV6: u64 = 6;
 
 impl Flow {
     /// The flow as it comes in by a port.
@@ -126,6 +129,23 @@ impl Flow {
     #[inline(always)]
     pub(crate) fn receiver(&self) -> [u64; 2] {
         [self.words[5], self.words[6]]
+    }
+
+    /// The sender's address, to be looked for among prefixes.
+    #[inline(always)]
+    pub fn sender_key(&self) -> PartKey {
+        self.part_key(self.sender())
+    }
+
+    /// The receiver's.
+    #[inline(always)]
+    pub fn receiver_key(&self) -> PartKey {
+        self.part_key(self.receiver())
+    }
+
+    #[inline(always)]
+    fn part_key(&self, [high, low]: [u64; 2]) -> PartKey {
+        [(self.words[0] >> FAMILY_SHIFT) & 0xff, high, low]
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 //! What is not plain is not wrong: the kernel decides about it (rule R2). The checks of lengths
 //! and of the IPv4 checksum are those that `br_netfilter` would drop or trim a packet by.
 
+use crate::PartKey;
 use crate::flow::{Flow, IPV4, IPV6, Slow, first_word, mac_word};
 
 /// An Ethernet header without tags.
@@ -71,6 +72,23 @@ pub fn parse_flow(frame: &impl Frame) -> Result<Flow, Slow> {
         ETHERTYPE_IPV4 => parse_ipv4(frame),
         ETHERTYPE_IPV6 => parse_ipv6(frame),
         _ => Err(Slow::NotIp),
+    }
+}
+
+/// Whom a frame with IP in it is for, plain or not.
+#[inline(always)]
+pub fn parse_receiver(frame: &impl Frame) -> Option<PartKey> {
+    let ethernet = frame.first::<14>()?;
+    match be16(ethernet[12], ethernet[13]) {
+        ETHERTYPE_IPV4 => {
+            let h = frame.first::<34>()?;
+            Some([IPV4, half_at::<30, _>(h) as u64, 0])
+        }
+        ETHERTYPE_IPV6 => {
+            let h = frame.first::<54>()?;
+            Some([IPV6, word_at::<38, _>(h), word_at::<46, _>(h)])
+        }
+        _ => None,
     }
 }
 

@@ -13,6 +13,8 @@ pub const IP_FIRST: usize = 12;
 pub const FRONT_MAX: usize = VXLAN6_BYTES + 14 + IP_FIRST;
 /// The same over IPv4.
 pub const FRONT4: usize = VXLAN4_BYTES + 14 + IP_FIRST;
+/// What is written in front of a packet that crosses as it is.
+pub const PLAIN_FRONT: usize = 14 + IP_FIRST;
 /// Where the outer UDP header is.
 const UDP4: usize = 34;
 const UDP6: usize = 54;
@@ -43,7 +45,8 @@ pub struct Leaving {
     pub udp_check: u16,
     /// Of this flow: its packets take one hop on this node or, on a stretched network, none.
     pub hops_taken: u8,
-    pub is_ipv6: u8,
+    /// The number of an [`Around`].
+    pub around: u8,
     /// The identification that the next outer IPv4 header gets.
     pub id: u16,
     /// What is in front of a packet: what the kernel had put there, and in it what is written anew
@@ -57,6 +60,28 @@ impl Proved for Leaving {
         &self.proof
     }
 }
+
+/// What is put around a packet between nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Around {
+    Vxlan(Underlay),
+    /// Nothing: it is routed.
+    Nothing,
+}
+
+impl Around {
+    /// In bytes, up to the inner Ethernet header.
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Self::Vxlan(underlay) => underlay.bytes() as u32,
+            Self::Nothing => 0,
+        }
+    }
+}
+
+const VXLAN4: u8 = 0;
+const VXLAN6: u8 = 1;
+const NOTHING: u8 = 2;
 
 /// The beginning of an IP header, as three numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,19 +102,34 @@ pub struct Load {
 
 impl Leaving {
     #[inline(always)]
-    pub fn underlay(&self) -> Underlay {
-        if self.is_ipv6 == 0 {
-            Underlay::Ipv4
-        } else {
-            Underlay::Ipv6
+    pub fn around(&self) -> Around {
+        match self.around {
+            VXLAN4 => Around::Vxlan(Underlay::Ipv4),
+            VXLAN6 => Around::Vxlan(Underlay::Ipv6),
+            _ => Around::Nothing,
         }
+    }
+
+    /// Takes over the Ethernet header of a packet that the kernel has sent as it is.
+    #[inline(always)]
+    pub fn learn_plain(&mut self, bytes: &[u8; 14]) {
+        copy(&mut self.front, bytes);
+        self.around = NOTHING;
+    }
+
+    /// What goes in front of a packet that crosses as it is, instead of its Ethernet header and
+    /// the beginning of its IP header.
+    #[inline(always)]
+    pub fn plain_front(&mut self, ip: IpFirst) -> &[u8; PLAIN_FRONT] {
+        ip.behind(self.hops_taken).put(&mut self.front, 14);
+        self.front.first_chunk().unwrap_or(&[0; PLAIN_FRONT])
     }
 
     /// Takes over what the kernel has put around a packet, the Ethernet headers included.
     #[inline(always)]
     pub fn learn4(&mut self, bytes: &[u8; VXLAN4_BYTES + 14], inner: &[u64; 4], protocol: u8) {
         copy(&mut self.front, bytes);
-        self.is_ipv6 = 0;
+        self.around = VXLAN4;
         let h = &self.front;
         // Length, identification and class differ from packet to packet.
         let ip = word(h, 14) as u32 & 0xff00;
@@ -105,7 +145,7 @@ impl Leaving {
     #[inline(always)]
     pub fn learn6(&mut self, bytes: &[u8; VXLAN6_BYTES + 14], inner: &[u64; 4], protocol: u8) {
         copy(&mut self.front, bytes);
-        self.is_ipv6 = 1;
+        self.around = VXLAN6;
         let h = &self.front;
         let udp = words::<22, 54>(h) + 17 + words::<UDP6, { UDP6 + 4 }>(h);
         self.udp_sum = fold(udp + words::<62, 84>(h));
@@ -207,7 +247,7 @@ impl IpFirst {
     }
 
     #[inline(always)]
-    fn is_ipv4(self) -> bool {
+    pub fn is_ipv4(self) -> bool {
         self.0[0] >> 28 == 4
     }
 

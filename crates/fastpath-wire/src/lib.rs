@@ -14,14 +14,15 @@ mod outer;
 mod proof;
 
 pub use arrival::{ARRIVAL_FRONT, Arrival};
-pub use flow::{Flow, FlowKey, Slow};
-pub use frame::{ETHERNET_BYTES, Frame, Inside, parse_flow};
-pub use leaving::{FRONT_MAX, FRONT4, IP_FIRST, IpFirst, Leaving, Load};
+pub use flow::{Flow, FlowKey, IPV4, IPV6, Slow};
+pub use frame::{ETHERNET_BYTES, Frame, Inside, parse_flow, parse_receiver};
+pub use leaving::{Around, FRONT_MAX, FRONT4, IP_FIRST, IpFirst, Leaving, Load, PLAIN_FRONT};
 pub use maps::{
-    BUCKETS, Bucket, COUNTERS_MAX, Counters, Kind, MAP_ARRIVALS, MAP_COUNTERS, MAP_LEAVING,
-    MAP_OVERLAYS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS, NO_ADDRESS,
-    NODE_BUCKETS, OVERLAYS_MAX, Overlay, PORTS_MAX, PROGRAM_FROM_NODES, PROGRAM_IN, PROGRAM_OUT,
-    PROGRAM_TO_NODES, Port, SLOW_KINDS, Settings, TICKETS, Ticket, UPLINKS_MAX, Uplink, WAYS,
+    BUCKETS, Bucket, COUNTERS_MAX, Counters, FAMILY_BITS, Kind, MAP_ARRIVALS, MAP_COUNTERS,
+    MAP_LEAVING, MAP_OVERLAYS, MAP_PARTS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS,
+    MAP_UPLINKS, NO_ADDRESS, NODE_BUCKETS, OVERLAYS_MAX, Overlay, PARTS_MAX, PORTS_MAX,
+    PROGRAM_FROM_NODES, PROGRAM_IN, PROGRAM_OUT, PROGRAM_TO_NODES, Part, PartKey, Port, SLOW_KINDS,
+    Settings, TICKETS, Ticket, UPLINKS_MAX, Uplink, WAYS,
 };
 pub use outer::{Outer, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, parse_outer};
 pub use proof::{Proof, Proved, Sized, Verdict};

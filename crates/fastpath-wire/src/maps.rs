@@ -12,6 +12,7 @@ pub const MAP_ARRIVALS: &str = "ARRIVALS";
 pub const MAP_TICKETS: &str = "TICKETS";
 pub const MAP_OVERLAYS: &str = "OVERLAYS";
 pub const MAP_UPLINKS: &str = "UPLINKS";
+pub const MAP_PARTS: &str = "PARTS";
 /// Of what comes in from a container, and of what goes out to one.
 pub const PROGRAM_IN: &str = "pontoon_in";
 pub const PROGRAM_OUT: &str = "pontoon_out";
@@ -31,6 +32,8 @@ pub const WAYS: usize = 2;
 pub const SLOW_KINDS: usize = 9;
 /// Overlay networks of a node.
 pub const OVERLAYS_MAX: u32 = 1_024;
+/// Prefixes of routed networks: of the whole network and of the node's own part, of each family.
+pub const PARTS_MAX: u32 = 4 * OVERLAYS_MAX;
 /// Devices of a node that have its underlay addresses.
 pub const UPLINKS_MAX: u32 = 64;
 /// Places for counters.
@@ -50,6 +53,9 @@ pub struct Settings {
     pub generation: u32,
     /// The upper half of what our packets have in `tc_index`: see [`Settings::ticket`].
     pub token: u32,
+    /// Whether there are routed networks; without, what is not in VXLAN is not looked at.
+    pub has_routed: u32,
+    pub unused: u32,
 }
 
 /// In `tc_index`: a copy that goes to renew a proof.
@@ -127,6 +133,21 @@ pub struct Overlay {
     pub network: u32,
     /// Of its VXLAN device.
     pub device: u32,
+}
+
+/// Of an address's family, 64 bits, and its own: a longer prefix is a longer key.
+pub type PartKey = [u64; 3];
+/// How many bits of a key say the family.
+pub const FAMILY_BITS: u32 = 64;
+
+/// What a prefix is part of: a network whose packets cross as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Part {
+    /// The interface index of its bridge.
+    pub network: u32,
+    /// Whether it is this node's.
+    pub is_own: u32,
 }
 
 /// A device that leads to other nodes.

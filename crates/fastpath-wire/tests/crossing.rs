@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use fastpath_wire::{
-    ARRIVAL_FRONT, Arrival, FRONT_MAX, Flow, FlowKey, IP_FIRST, Inside, IpFirst, Leaving, Load,
-    Outer, Proof, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, parse_flow, parse_outer,
+    ARRIVAL_FRONT, Around, Arrival, FRONT_MAX, Flow, FlowKey, IP_FIRST, Inside, IpFirst, Leaving,
+    Load, Outer, Proof, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, parse_flow, parse_outer,
+    parse_receiver,
 };
 use proptest::prelude::*;
 
@@ -138,7 +139,7 @@ fn nothing() -> Leaving {
         inner_sum: 0,
         udp_check: 0,
         hops_taken: 1,
-        is_ipv6: 0,
+        around: 0,
         id: 0,
         front: [0; FRONT_MAX],
     }
@@ -233,6 +234,44 @@ proptest! {
             Underlay::Ipv6 => sent[14] << 4 | sent[15] >> 4,
         };
         prop_assert_eq!(tos, if ecn == CONGESTED { CAPABLE } else { ecn });
+    }
+
+    /// A packet that crosses as it is is what the kernel would send.
+    #[test]
+    fn what_is_routed_is_right(
+        is_ipv4: bool,
+        tos: u8,
+        hops in 2_u8..=255,
+        taken in 0_u8..=1,
+        data in proptest::collection::vec(any::<u8>(), 0..300),
+        open: bool,
+    ) {
+        let inner = Inner::new(is_ipv4, tos);
+        let mut way = nothing();
+        // It was something else before.
+        way.front = [0xff; FRONT_MAX];
+        way.hops_taken = taken;
+        let sample = inner.frame(&AFTER, hops, b"sample", false);
+        way.learn_plain(sample.first_chunk().unwrap());
+        prop_assert_eq!(way.around(), Around::Nothing);
+        let frame = inner.frame(&BEFORE, hops, &data, open);
+        let front = way.plain_front(IpFirst::of(frame[14..].first_chunk().unwrap()));
+        let sent = [&front[..], &frame[front.len()..]].concat();
+        prop_assert_eq!(sent, inner.frame(&AFTER, hops - taken, &data, open));
+    }
+
+    /// Whom a packet is for is read the same whether it is plain or not.
+    #[test]
+    fn the_receiver_is_read_of_whole_and_of_odd_packets(is_ipv4: bool, protocol: u8) {
+        let inner = Inner::new(is_ipv4, 0);
+        let mut frame = inner.frame(&AFTER, 64, b"data", false);
+        let flow = parse_flow(&&frame[..]).unwrap();
+        prop_assert_eq!(parse_receiver(&&frame[..]), Some(flow.receiver_key()));
+        frame[if is_ipv4 { 23 } else { 20 }] = protocol;
+        prop_assert_eq!(parse_receiver(&&frame[..]), Some(flow.receiver_key()));
+        prop_assert!(flow.sender_key() != flow.receiver_key());
+        let cut = if is_ipv4 { 33 } else { 53 };
+        prop_assert_eq!(parse_receiver(&&frame[..cut]), None);
     }
 
     /// What comes out of a packet is what the kernel would have made of it.

@@ -137,6 +137,8 @@ fn settings() -> Settings {
         seed: 7,
         generation: 3,
         token: 1,
+        has_routed: 0,
+        unused: 0,
     }
 }
 

@@ -137,7 +137,9 @@ where
         .map_err(in_map(name))
 }
 
-fn absent_is_fine(removed: std::result::Result<(), MapError>) -> std::result::Result<(), MapError> {
+pub(crate) fn absent_is_fine(
+    removed: std::result::Result<(), MapError>,
+) -> std::result::Result<(), MapError> {
     match removed {
         Err(MapError::SyscallError(error))
             if error.io_error.kind() == std::io::ErrorKind::NotFound =>

@@ -32,7 +32,7 @@
 //! The same, with a witness at each node. What comes from a container and goes the kernel's way
 //! gets a ticket: its flow as it came in, found again by a number in the packet's `tc_index`.
 //! `pontoon_to_nodes` stands where packets leave for other nodes. A packet with a ticket that comes
-//! out there in VXLAN, with the same addresses, ports and DSCP inside, and one hop less or none,
+//! out there in VXLAN or as it is, with the same addresses, ports and DSCP inside, and one hop less or none,
 //! proves its flow, and is the pattern: for a second `pontoon_in` puts around packets of this flow
 //! what the kernel has put around that one, with its own lengths, checksums and identification, the
 //! kernel's MACs, mark and priority, and sends them out by the same device, through its queue.
@@ -42,8 +42,9 @@
 //!
 //! So routes, neighbour and forwarding entries, and the rules of both nodes on what is inside and
 //! on what is around, decide as ever; and a node with the fast path and one without understand each
-//! other, as all they see of each other is VXLAN. Copies renew proofs as on one node. Where GRO has
-//! put a copy together with other packets it is passed on: a piece comes twice, none is lost.
+//! other, as all they see of each other is what the kernel sends. Copies renew proofs as on one
+//! node. Where GRO has put a copy together with other packets it is passed on: a piece comes twice,
+//! none is lost.
 //!
 //! The kernel's way is also that of: packets without a checksum, or with one that is complete
 //! (the outer checksum is made from an open inner one, as the kernel makes it: "LCO" in
@@ -51,6 +52,19 @@
 //! datagrams of UDP that stand for several, on arrival. Packets of segments have no outer checksum
 //! over IPv4 (RFC 7348 section 4.1 asks for none), and over IPv6, where there must be one, go
 //! through the network's VXLAN device instead.
+//!
+//! Where packets cross as they are (`routed`), the pattern is the Ethernet header that the kernel
+//! has written, and the hop it has taken: the same header goes in front of the next ones, whose
+//! bytes are otherwise the container's. A packet without a ticket, or one whose receiver (on the way
+//! out) or sender (on the way in) is not in the network's prefix, proves nothing: what leaves the
+//! network by the same device is tracked, and may be translated. Whoever is on that link can send
+//! what looks like a node's packet; it is carried where the kernel has just delivered one with the
+//! same headers, the link's MACs included, and would deliver this one. ECN, checksums and segments
+//! need no care, as nothing is put around. The devices' programs look at packets outside VXLAN only
+//! where there is such a network.
+//!
+//! A stretched network (one Ethernet over all nodes, in VXLAN) is carried as every other in VXLAN:
+//! its packets take no hop, and the MACs inside are the containers'.
 //!
 //! Conntrack is not asked here either. Packets between endpoints of one network are not tracked by
 //! our rules, on one node and across; what others' rules track they see in part.
@@ -69,9 +83,10 @@
 //!
 //! # Rooms
 //! `programs` loads and pins, `place` knows where, `attach` puts programs on ports, `hindrance`
-//! says on which not, `counters` has places for counters, `node` puts it together, `overlay` for
-//! what crosses nodes. Packet logic is in `fastpath-wire`, the programs are in `fastpath-ebpf`.
-//! Nothing here decides which networks have a fast path.
+//! says on which not, `counters` has places for counters, `node` puts it together, `overlay` and
+//! `parts` for what crosses nodes, `trial` asks the kernel whether it would. Packet logic is in
+//! `fastpath-wire`, the programs are in `fastpath-ebpf`. Nothing here decides which networks have a
+//! fast path.
 
 mod attach;
 mod counters;
@@ -80,11 +95,13 @@ mod error;
 mod hindrance;
 mod node;
 mod overlay;
+mod parts;
 mod place;
 mod port;
 mod programs;
 mod raw;
 mod status;
+mod trial;
 
 use model::{NetworkId, NodeId};
 
@@ -92,9 +109,10 @@ pub use attach::Hook;
 pub use error::FastPathError;
 pub use hindrance::Hindrance;
 pub use node::{Ensured, FastPath};
-pub use overlay::{Overlay, Uplink};
+pub use overlay::{Overlay, Part, Uplink, Way};
 pub use port::Port;
 pub use status::{PortStatus, SlowCount, Status, UplinkStatus};
+pub use trial::try_out;
 
 /// Whether a node's fast path is on for a network: one system call.
 pub fn is_on(node: NodeId, network: NetworkId) -> bool {

@@ -110,6 +110,8 @@ impl FastPath {
             seed: random,
             generation: 1,
             token: Settings::token_of(random),
+            has_routed: 0,
+            unused: 0,
         };
         let set = opened.settings.set(0, Raw(settings), 0);
         set.map_err(in_map(MAP_SETTINGS))
@@ -206,9 +208,14 @@ impl FastPath {
         } else {
             left.clear();
         }
+        // Maps of another build can't be read. Its programs go with what attaches them.
+        let is_known = !programs::are_of_another_layout(&self.place);
         for network in gone {
             for name in self.place.ports(network)? {
-                self.withdraw(network, &name)?;
+                if is_known {
+                    self.withdraw(network, &name)?;
+                }
+                self.detach_port(network, &name)?;
             }
             self.place.remove_network(network)?;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fastpath_wire::{MAP_OVERLAYS, MAP_UPLINKS};
-use model::{IfName, Mtu, NetworkId, Vni};
+use model::{IfName, Mtu, NetworkId, Prefix, Vni};
 
 use crate::attach::{Side, detach};
 use crate::counters::{forget, take};
@@ -11,6 +11,7 @@ use crate::entries::enter;
 use crate::error::Result;
 use crate::hindrance::{Hindrance, Role};
 use crate::node::{Ensured, FastPath};
+use crate::parts::{self, Bits};
 use crate::programs::Opened;
 use crate::raw::Raw;
 
@@ -19,11 +20,30 @@ use crate::raw::Raw;
 pub struct Overlay {
     pub network: NetworkId,
     pub bridge: IfName,
-    pub vni: Vni,
-    /// Its VXLAN device.
-    pub device: IfName,
+    pub way: Way,
     /// The devices that lead to other nodes.
     pub uplinks: Vec<Uplink>,
+}
+
+/// How its packets cross.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    Vxlan {
+        vni: Vni,
+        /// Its VXLAN device.
+        device: IfName,
+    },
+    /// As they are.
+    Routed(Vec<Part>),
+}
+
+/// Of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The whole network's prefix.
+    pub whole: Prefix,
+    /// This node's.
+    pub own: Prefix,
 }
 
 /// A device that has an underlay address of the node.
@@ -37,6 +57,7 @@ pub struct Uplink {
 #[derive(Debug, Default)]
 pub(crate) struct Crossing {
     overlays: BTreeMap<u32, fastpath_wire::Overlay>,
+    parts: BTreeMap<Bits, fastpath_wire::Part>,
     uplinks: BTreeMap<u32, (IfName, fastpath_wire::Uplink)>,
 }
 
@@ -56,7 +77,26 @@ impl Crossing {
         for gone in &uplinks.gone {
             forget(opened, gone.counters)?;
         }
-        Ok(!overlays.is_empty() || !uplinks.is_empty())
+        let parts = parts::enter(opened, &self.parts)?;
+        Ok(parts || !overlays.is_empty() || !uplinks.is_empty())
+    }
+
+    /// Takes up a network whose bridge has this index. Not one whose device is not there.
+    fn take(&mut self, network: u32, way: &Way, device: Option<u32>) {
+        match way {
+            Way::Vxlan { vni, .. } => {
+                let wire = device.map(|device| fastpath_wire::Overlay { network, device });
+                self.overlays.extend(wire.map(|wire| (vni.number(), wire)));
+            }
+            Way::Routed(parts) => {
+                let wire = |is_own| fastpath_wire::Part { network, is_own };
+                for part in parts {
+                    self.parts.insert(parts::bits(part.whole), wire(0));
+                    // Where it is the whole, what is for others is nobody's.
+                    self.parts.insert(parts::bits(part.own), wire(1));
+                }
+            }
+        }
     }
 
     pub fn uplink_names(&self) -> Vec<IfName> {
@@ -74,12 +114,14 @@ impl FastPath {
     ) -> Result<Crossing> {
         let mut crossing = Crossing::default();
         for overlay in overlays {
-            let (network, device) = (self.index(&overlay.bridge)?, self.index(&overlay.device)?);
-            let Some((network, device)) = network.zip(device) else {
+            let Some(network) = self.index(&overlay.bridge)? else {
                 continue;
             };
-            let wire = fastpath_wire::Overlay { network, device };
-            crossing.overlays.insert(overlay.vni.number(), wire);
+            let device = match &overlay.way {
+                Way::Vxlan { device, .. } => self.index(device)?,
+                Way::Routed(_) => None,
+            };
+            crossing.take(network, &overlay.way, device);
             for uplink in &overlay.uplinks {
                 match self.look_at_uplink(&uplink.name)? {
                     Ok(index) => {

@@ -71,12 +71,7 @@ impl Place {
     pub fn make(&self) -> Result<()> {
         let is_bpffs = statfs(BPFFS).is_ok_and(|it| it.f_type == BPF_FS_MAGIC);
         if !is_bpffs {
-            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-            let mounted = mount("bpf", BPFFS, "bpf", flags, Some(c"mode=0700"));
-            mounted.map_err(|errno| FastPathError::Mount {
-                path: BPFFS.into(),
-                source: errno.into(),
-            })?;
+            mount_bpffs()?;
         }
         make_dir(self.networks_dir())?;
         make_dir(self.uplinks_dir())
@@ -113,6 +108,16 @@ impl Place {
         remove_with_files(&self.uplinks_dir())?;
         remove_with_files(&self.root)
     }
+}
+
+/// One that is empty, over what is there.
+pub(crate) fn mount_bpffs() -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let mounted = mount("bpf", BPFFS, "bpf", flags, Some(c"mode=0700"));
+    mounted.map_err(|errno| FastPathError::Mount {
+        path: BPFFS.into(),
+        source: errno.into(),
+    })
 }
 
 /// The devices that pins of attachments are named after.

@@ -46,7 +46,7 @@ impl Port {
     }
 }
 
-fn words(address: IpAddr) -> [u64; 2] {
+pub(crate) fn words(address: IpAddr) -> [u64; 2] {
     match address {
         IpAddr::V4(v4) => [u64::from(u32::from_ne_bytes(v4.octets())), 0],
         IpAddr::V6(v6) => {

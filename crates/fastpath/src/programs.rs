@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use aya::EbpfLoader;
-use aya::maps::{Array, HashMap, Map, MapData, MapInfo, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapInfo, PerCpuArray};
 use aya::programs::SchedClassifier;
 use fastpath_wire::{
     Arrival, Bucket, Counters, Leaving, MAP_ARRIVALS, MAP_COUNTERS, MAP_LEAVING, MAP_OVERLAYS,
-    MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS, Overlay, Port, Proof, Settings,
-    Ticket, Uplink,
+    MAP_PARTS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS, Overlay, Part,
+    PartKey, Port, Proof, Settings, Ticket, Uplink,
 };
 
 use crate::attach::Side;
@@ -22,10 +22,11 @@ const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(env!("PONTOON_PRO
 #[cfg(not(has_programs))]
 const OBJECT: Option<&[u8]> = None;
 
-const MAPS: [(&str, usize); 9] = [
+const MAPS: [(&str, usize); 10] = [
     (MAP_SETTINGS, size_of::<Settings>()),
     (MAP_PORTS, size_of::<Port>()),
     (MAP_OVERLAYS, size_of::<Overlay>()),
+    (MAP_PARTS, size_of::<Part>()),
     (MAP_UPLINKS, size_of::<Uplink>()),
     (MAP_PROOFS, size_of::<Bucket<Proof>>()),
     (MAP_LEAVING, size_of::<Bucket<Leaving>>()),
@@ -89,6 +90,8 @@ pub(crate) struct Opened {
     pub ports: HashMap<MapData, u32, Raw<Port>>,
     /// By VNI.
     pub overlays: HashMap<MapData, u32, Raw<Overlay>>,
+    /// By prefix.
+    pub parts: LpmTrie<MapData, PartKey, Raw<Part>>,
     pub uplinks: HashMap<MapData, u32, Raw<Uplink>>,
     pub counters: PerCpuArray<MapData, Raw<Counters>>,
 }
@@ -103,6 +106,7 @@ impl Opened {
             settings: map(&place.pin(MAP_SETTINGS), MAP_SETTINGS)?,
             ports: map(&place.pin(MAP_PORTS), MAP_PORTS)?,
             overlays: map(&place.pin(MAP_OVERLAYS), MAP_OVERLAYS)?,
+            parts: map(&place.pin(MAP_PARTS), MAP_PARTS)?,
             uplinks: map(&place.pin(MAP_UPLINKS), MAP_UPLINKS)?,
             counters: map(&place.pin(MAP_COUNTERS), MAP_COUNTERS)?,
         }))

@@ -2,14 +2,14 @@
 #![allow(unsafe_code)]
 
 use aya::Pod;
-use fastpath_wire::{Counters, Overlay, Port, Settings, Uplink};
+use fastpath_wire::{Counters, Overlay, Part, Port, Settings, Uplink};
 
 /// A value of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct Raw<T>(pub T);
 
-// SAFETY: two words of 64 bits and two of 32, without padding; all bits mean something.
+// SAFETY: two words of 64 bits and four of 32, without padding; all bits mean something.
 unsafe impl Pod for Raw<Settings> {}
 // SAFETY: two words of 32 bits, one of 64, eight bytes, two words of 32 bits, six of 64, without
 // padding; all bits mean something.
@@ -20,3 +20,5 @@ unsafe impl Pod for Raw<Counters> {}
 unsafe impl Pod for Raw<Overlay> {}
 // SAFETY: as above.
 unsafe impl Pod for Raw<Uplink> {}
+// SAFETY: as above.
+unsafe impl Pod for Raw<Part> {}

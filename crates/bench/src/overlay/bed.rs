@@ -106,8 +106,9 @@ pub fn pontoon(ground: &Ground<'_>, backend: &str) -> Found<Bed> {
 }
 
 /// The same with the fast path on.
-pub fn pontoon_fast(ground: &Ground<'_>) -> Found<Bed> {
-    nodes(ground, "vxlan", "overlay-fast", &["fastpath", "on"])
+pub fn pontoon_fast(ground: &Ground<'_>, backend: &str) -> Found<Bed> {
+    let place = format!("overlay-fast-{backend}");
+    nodes(ground, backend, &place, &["fastpath", "on"])
 }
 
 /// `then` is a last call on each.

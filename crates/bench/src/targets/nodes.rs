@@ -3,7 +3,9 @@
 use super::{Limit, Target, at_most, within_noise};
 use crate::contender::{FAST, PONTOON};
 use crate::join::Store;
-use crate::overlay::{FAST_VXLAN, HAND_MADE, Measure, Mode, RAW, ROUTED, SWARM, VXLAN, figure};
+use crate::overlay::{
+    FAST_ROUTED, FAST_VXLAN, HAND_MADE, Measure, Mode, RAW, ROUTED, SWARM, VXLAN, figure,
+};
 use crate::path::{Route, VETH_PAIR};
 use crate::scale::{CHANGE, COLD_SYNC, MEMORY, RATE};
 use crate::table::{Samples, Table, Unit};
@@ -97,14 +99,16 @@ fn fast_path(table: &Table) -> Vec<Target> {
     let mut targets = Vec::new();
     for (mode, measure) in measures() {
         let figure = figure(mode, measure);
-        if table.samples(&figure, FAST_VXLAN).is_none() {
-            continue;
+        for pair in [[FAST_VXLAN, VXLAN], [FAST_ROUTED, ROUTED]] {
+            let [fast, _] = pair;
+            if table.samples(&figure, fast).is_none() {
+                continue;
+            }
+            if let Some(limit) = of_raw(mode, measure) {
+                targets.push(times(table, &figure, [fast, RAW], limit));
+            }
+            targets.push(within_noise(table, &figure, pair, measure.unit()));
         }
-        if let Some(limit) = of_raw(mode, measure) {
-            targets.push(times(table, &figure, [FAST_VXLAN, RAW], limit));
-        }
-        let pair = [FAST_VXLAN, VXLAN];
-        targets.push(within_noise(table, &figure, pair, measure.unit()));
     }
     targets
 }

@@ -2,7 +2,7 @@
 
 use ::fastpath::{Ensured, Hindrance, Hook, PortStatus, SlowCount, UplinkStatus};
 
-use super::Answer;
+use super::{Answer, BetweenNodes};
 use crate::print::table;
 
 pub fn status(answer: &Answer) -> String {
@@ -19,12 +19,13 @@ pub fn status(answer: &Answer) -> String {
         Hook::Clsact => "by filters: this kernel has no tcx\n",
     };
     let head = format!(
-        "fast path: on for {}\n{how}",
+        "fast path: on for {}\n{how}{}",
         if names.is_empty() {
             "no network".to_owned()
         } else {
             names.join(", ")
-        }
+        },
+        between_nodes(&answer.between_nodes)
     );
     let rows: Vec<Vec<String>> = loaded.ports.iter().map(row).map(Vec::from).collect();
     let ports = ["PORT", "FAST", "BYTES", "FROM NODES", "SLOW", "WHY SLOW"];
@@ -35,6 +36,23 @@ pub fn status(answer: &Answer) -> String {
         text.push_str(&table(&heads, &rows));
     }
     text
+}
+
+fn between_nodes(all: &[BetweenNodes]) -> String {
+    let (fast, slow): (Vec<_>, Vec<_>) = all.iter().partition(|network| network.carried);
+    let name = |it: &&BetweenNodes| format!("{} ({})", it.network, it.backend);
+    let names = |all: &[&BetweenNodes]| all.iter().map(name).collect::<Vec<_>>().join(", ");
+    let parts = [("", fast), ("by the kernel alone: ", slow)];
+    let parts = parts
+        .into_iter()
+        .filter(|(_, networks)| !networks.is_empty());
+    let parts: Vec<_> = parts
+        .map(|(how, all)| how.to_owned() + &names(&all))
+        .collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("between nodes: {}\n", parts.join("; "))
 }
 
 fn uplink_row(uplink: &UplinkStatus) -> Vec<String> {
@@ -95,5 +113,46 @@ fn hindrance(found: &Hindrance) -> String {
     match found {
         Hindrance::NoDevice => "the port is not there: 'pontoon reconcile' makes it".to_owned(),
         Hindrance::Qdisc(kind) => format!("goes the kernel's way, through its {kind} qdisc"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use model::Backend;
+
+    use super::*;
+
+    fn network(name: &str, backend: Backend) -> BetweenNodes {
+        BetweenNodes {
+            network: name.parse().unwrap(),
+            backend,
+            carried: backend != Backend::Ipip,
+        }
+    }
+
+    #[test]
+    fn networks_whose_packets_are_not_carried_between_nodes_are_named() {
+        let web = || network("web", Backend::Vxlan);
+        let flat = || network("flat", Backend::Routed);
+        let tunnel = || network("tun", Backend::Ipip);
+        for (all, said) in [
+            (vec![], ""),
+            (
+                vec![web(), flat()],
+                "between nodes: web (vxlan), flat (routed)\n",
+            ),
+            (
+                vec![tunnel(), web()],
+                "between nodes: web (vxlan); by the kernel alone: tun (ipip)\n",
+            ),
+            (
+                vec![tunnel()],
+                "between nodes: by the kernel alone: tun (ipip)\n",
+            ),
+        ] {
+            assert_eq!(between_nodes(&all), said);
+        }
     }
 }

@@ -198,3 +198,34 @@ fn a_limited_port_is_named_and_goes_the_kernels_way() {
     exchange_both();
     assert_eq!(fast_packets(&node)[0], 0);
 }
+
+#[test]
+fn what_doctor_says_of_the_kernel_is_what_then_happens() {
+    let node = site();
+    let checked = || {
+        let printed = node.try_pontoon("doctor --json").stdout;
+        let checks: Vec<Value> = serde_json::from_str(&printed).unwrap();
+        let check = checks.into_iter().find(|c| c["name"] == "fast path");
+        check.expect("doctor has no such check")
+    };
+    let check = checked();
+    let found = check["found"].as_str().unwrap();
+    let on = node.try_pontoon("fastpath on");
+    assert_eq!(check["health"] == "good", on.success(), "{check} {on}");
+    if !on.success() {
+        return;
+    }
+    assert!(found.contains("it is off"), "{found}");
+    let told = status(&node)["hook"].clone();
+    let hook = told.as_str().unwrap();
+    assert!(
+        found.contains(&format!("{hook},")) || found.contains(&format!("{hook};")),
+        "{found}"
+    );
+    let after = checked();
+    let found = after["found"].as_str().unwrap();
+    assert!(found.contains("it is on for 1 network(s)"), "{found}");
+    // The trial has left nothing in the node's own.
+    assert_eq!(node.sh("ls /sys/fs/bpf/pontoon").lines().count(), 1);
+    exchange_both();
+}

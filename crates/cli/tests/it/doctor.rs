@@ -22,12 +22,14 @@ const BACKENDS: [(&str, &str); 6] = [
     ),
 ];
 
-/// Every check that a test compares: here, or (those of the firewalls) in `traffic/foreign.rs`,
+/// Every check that a test compares: here, or (that of the fast path) in `fastpath/main.rs`, (those
+/// of the firewalls) in `traffic/foreign.rs`,
 /// (those of the records) in `survive/records.rs` and (that of limits) in `run/limits.rs`.
-const COMPARED: [&str; 9] = [
+const COMPARED: [&str; 10] = [
     "kernel",
     "backends",
     "rates",
+    "fast path",
     "limits",
     "forwarding",
     "firewalls",

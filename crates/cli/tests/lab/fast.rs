@@ -24,9 +24,9 @@ struct Site {
 }
 
 impl Site {
-    fn new(word: &str) -> Self {
+    fn new(word: &str, networks: &str) -> Self {
         let ground = Ground::new(word);
-        ground.lab("up --nodes 2");
+        ground.lab(&format!("up --nodes 2 {networks}"));
         let mut held = Vec::new();
         let mut sockets = Vec::new();
         for (node, name) in [("n1", "c1"), ("n2", "c2")] {
@@ -91,7 +91,26 @@ fn bind(netns: &Netns, address: &str) -> UdpSocket {
 
 #[test]
 fn a_flow_between_nodes_loses_nothing_whatever_comes_and_goes() {
-    let site = Site::new("fast");
+    assert_nothing_lost(&Site::new("fast", ""));
+}
+
+#[test]
+fn a_routed_flow_between_nodes_loses_nothing_either() {
+    let site = Site::new("fastroute", "--network web=10.50.0.0/16:routed");
+    assert_nothing_lost(&site);
+    let text = site.ground.on("n1", "pontoon fastpath status");
+    assert!(text.contains("between nodes: web (routed)\n"), "{text}");
+}
+
+#[test]
+fn a_stretched_flow_between_nodes_loses_nothing_either() {
+    assert_nothing_lost(&Site::new(
+        "faststretch",
+        "--network web=10.50.0.0/16:stretch",
+    ));
+}
+
+fn assert_nothing_lost(site: &Site) {
     let (stop, passed) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let flow = scope.spawn(|| {
@@ -123,7 +142,7 @@ fn a_flow_between_nodes_loses_nothing_whatever_comes_and_goes() {
         stop.store(true, Relaxed);
         flow.join().unwrap();
     });
-    println!("{} datagrams there and back", passed.load(Relaxed));
+    assert!(passed.load(Relaxed) > 100);
     // What the agent hears bites without waiting for proofs to go stale, but for the dead one's.
     site.ground.on(
         "n2",

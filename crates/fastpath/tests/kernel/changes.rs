@@ -239,3 +239,24 @@ fn a_kernel_without_tcx_is_served_by_filters() {
     let filters = ground.node.sh("tc filter show dev pont10 ingress");
     assert_eq!(filters, "");
 }
+
+#[test]
+fn what_another_build_has_left_is_turned_off() {
+    let ground = Ground::on(false);
+    let flow = Datagrams::between(A, B, 0);
+    assert!(flow.passes(b"before"));
+    let pins = "/sys/fs/bpf/pontoon/*";
+    // As one whose settings have another length.
+    ground
+        .node
+        .sh(&format!("mv {pins}/COUNTERS {pins}/SETTINGS"));
+    assert!(ground.fastpath.status(&[]).is_err());
+    ground.fastpath.turn_off(None).unwrap();
+    assert_eq!(ground.node.sh("ls /sys/fs/bpf/pontoon"), "");
+    assert!(flow.passes(b"after"));
+    ground.turn_on();
+    let before = ground.fast(A);
+    assert!(flow.passes(b"again"));
+    assert!(flow.passes(b"again"));
+    assert!(ground.fast(A) > before);
+}

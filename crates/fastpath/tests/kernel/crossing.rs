@@ -6,12 +6,11 @@ use std::time::Duration;
 use testnet::wait_until;
 
 use crate::ground::{self, BOUND, Datagrams};
-use crate::nodes::{FAR, NEAR, Nodes, Side, Underlay, datagrams, stream};
+use crate::nodes::{Backend, FAR, NEAR, Nodes, Side, datagrams, stream};
 
 /// How long nothing arrives when nothing comes any more.
 const SILENCE: Duration = Duration::from_millis(400);
 const ROUNDS: u64 = 200;
-const BOTH: [Underlay; 2] = [Underlay::Ipv4, Underlay::Ipv6];
 
 fn assert_carried(nodes: &Nodes, before: [[u64; 2]; 2], sent: u64) {
     let cpus = thread::available_parallelism().unwrap().get() as u64;
@@ -31,16 +30,16 @@ fn counted(nodes: &Nodes) -> [[u64; 2]; 2] {
     [NEAR, FAR].map(|side| nodes.carried(side))
 }
 
-fn each(test: impl Fn(Underlay) + Sync) {
-    for underlay in BOTH {
-        thread::scope(|scope| scope.spawn(|| test(underlay)).join()).unwrap();
+fn each(test: impl Fn(Backend) + Sync) {
+    for backend in Backend::ALL {
+        thread::scope(|scope| scope.spawn(|| test(backend)).join()).unwrap();
     }
 }
 
 #[test]
 fn datagrams_cross_nodes() {
-    each(|underlay| {
-        let nodes = Nodes::on(underlay);
+    each(|backend| {
+        let nodes = Nodes::on(backend);
         for family in [0, 1] {
             let flow = datagrams(family);
             assert!(flow.passes(b"the first goes the kernel's way"));
@@ -56,8 +55,8 @@ fn datagrams_cross_nodes() {
 
 #[test]
 fn connections_cross_nodes() {
-    each(|underlay| {
-        let nodes = Nodes::on(underlay);
+    each(|backend| {
+        let nodes = Nodes::on(backend);
         for family in [0, 1] {
             let mut flow = stream(family);
             assert!(flow.passes());
@@ -77,8 +76,8 @@ fn connections_cross_nodes() {
 /// Checksums that no device leaves open are checked by the other node's kernel.
 #[test]
 fn the_kernel_of_the_other_node_finds_nothing_wrong() {
-    each(|underlay| {
-        let nodes = Nodes::new(underlay);
+    each(|backend| {
+        let nodes = Nodes::new(backend);
         nodes.turn_on(NEAR);
         for family in [0, 1] {
             for offloads in ["tx off", "tx on tso off gso off", "tx on tso on gso on"] {
@@ -132,8 +131,8 @@ pub fn wait_for_more(nodes: &Nodes, side: Side) {
 
 #[test]
 fn nothing_is_lost_between_nodes_while_it_goes_off_and_on() {
-    each(|underlay| {
-        let nodes = Nodes::on(underlay);
+    each(|backend| {
+        let nodes = Nodes::on(backend);
         assert_nothing_lost(&nodes, || {
             for side in [NEAR, FAR, NEAR, FAR] {
                 nodes.turn_off(side);
@@ -155,46 +154,58 @@ fn arrives(flow: &Datagrams) -> bool {
     flow.server.recv(&mut [0; 64]).is_ok()
 }
 
+const EGRESS: &str = "hook egress device up0";
 /// Where a packet of the flow passes on both nodes, by what is inside and by what is around.
-const RULES: [(Side, &str, &str); 5] = [
+const OF_VXLAN: [(Side, &str, &str); 5] = [
     (NEAR, "hook forward", "ip saddr 10.50.1.10"),
     (NEAR, "hook output", "udp dport 4789"),
-    (NEAR, "hook egress device up0", "udp dport 4789"),
+    (NEAR, EGRESS, "udp dport 4789"),
     (FAR, "hook input", "udp dport 4789"),
     (FAR, "hook forward", "ip daddr 10.50.2.10"),
 ];
+const OF_ROUTED: [(Side, &str, &str); 4] = [
+    (NEAR, "hook forward", "ip saddr 10.50.1.10"),
+    (NEAR, EGRESS, "ip saddr 10.50.1.10"),
+    (FAR, "hook prerouting", "ip saddr 10.50.1.10"),
+    (FAR, "hook forward", "ip daddr 10.50.2.10"),
+];
 
-#[test]
-fn a_new_rule_on_either_node_bites_at_the_next_packet_after_a_bump() {
-    for (side, hook, what) in RULES {
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let nodes = Nodes::on(Underlay::Ipv4);
-                let flow = nodes.running();
-                flow.server.set_read_timeout(Some(SILENCE)).unwrap();
-                let family = if hook.contains("egress") {
-                    "netdev"
-                } else {
-                    "inet"
-                };
-                side.node().run(|| {
-                    nodes.node.sh(&format!(
-                        "nft add table {family} foreign
-                         nft add chain {family} foreign c '{{ type filter {hook} priority 0; }}'
-                         nft add rule {family} foreign c {what} drop"
-                    ))
-                });
-                nodes.bump(side);
-                assert!(!arrives(&flow), "it went around: {hook}");
-                assert!(!arrives(&flow), "it went around later: {hook}");
-            });
-        });
+fn assert_rule_bites(backend: Backend, (side, hook, what): (Side, &str, &str)) {
+    let nodes = Nodes::on(backend);
+    let flow = nodes.running();
+    flow.server.set_read_timeout(Some(SILENCE)).unwrap();
+    let family = if hook == EGRESS { "netdev" } else { "inet" };
+    side.node().run(|| {
+        nodes.node.sh(&format!(
+            "nft add table {family} foreign
+             nft add chain {family} foreign c '{{ type filter {hook} priority 0; }}'
+             nft add rule {family} foreign c {what} drop"
+        ))
+    });
+    nodes.bump(side);
+    assert!(!arrives(&flow), "it went around: {hook}");
+    assert!(!arrives(&flow), "it went around later: {hook}");
+}
+
+fn assert_rules_bite(backend: Backend, rules: &[(Side, &str, &str)]) {
+    for rule in rules {
+        thread::scope(|scope| scope.spawn(|| assert_rule_bites(backend, *rule)).join()).unwrap();
     }
 }
 
 #[test]
+fn a_new_rule_on_either_node_bites_at_the_next_packet_after_a_bump() {
+    assert_rules_bite(Backend::Vxlan4, &OF_VXLAN);
+}
+
+#[test]
+fn a_new_rule_bites_where_packets_are_routed_too() {
+    assert_rules_bite(Backend::Routed, &OF_ROUTED);
+}
+
+#[test]
 fn a_flow_between_nodes_stays_fast_and_nothing_comes_twice() {
-    let nodes = Nodes::on(Underlay::Ipv4);
+    let nodes = Nodes::on(Backend::Vxlan4);
     let flow = nodes.running();
     let before = counted(&nodes);
     let begun = std::time::Instant::now();
@@ -213,7 +224,7 @@ fn a_flow_between_nodes_stays_fast_and_nothing_comes_twice() {
 
 #[test]
 fn a_port_that_steps_aside_comes_back_by_itself() {
-    let nodes = Nodes::on(Underlay::Ipv4);
+    let nodes = Nodes::on(Backend::Vxlan4);
     let flow = nodes.running();
     nodes.step_aside(FAR, Duration::from_millis(700));
     assert!(nodes.status(FAR).aside);

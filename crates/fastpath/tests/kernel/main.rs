@@ -13,4 +13,5 @@ mod difference;
 mod difference_across;
 mod flows;
 mod refusals;
+mod routed;
 mod soak;

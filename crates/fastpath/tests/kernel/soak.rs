@@ -11,7 +11,7 @@ mod heavy {
 
     use crate::crossing::wait_for_more;
     use crate::ground::{BOUND, assert_nothing_lost};
-    use crate::nodes::{FAR, NEAR, Nodes, Side, Underlay, datagrams, stream};
+    use crate::nodes::{Backend, FAR, NEAR, Nodes, Side, datagrams, stream};
 
     /// Of a soak of one.
     const LENGTH: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ mod heavy {
         };
         let parent = rustix::process::getppid();
         while rustix::process::getppid() == parent {
-            Underlay::Ipv4.turn_on_here(side);
+            Backend::Vxlan4.turn_on_here(side);
         }
     }
 
@@ -60,7 +60,7 @@ mod heavy {
     #[test]
     fn flows_outlive_switches_replaced_programs_and_killed_processes() {
         let times = env::var("PONTOON_SOAK").map_or(1, |n| n.parse().unwrap());
-        let nodes = Nodes::on(Underlay::Ipv4);
+        let nodes = Nodes::on(Backend::Vxlan4);
         let begun = Instant::now();
         let mut number = 0;
         assert_nothing_lost((datagrams(0), stream(1)), || {
