@@ -20,6 +20,7 @@ mod fast;
 mod fault;
 mod inspect;
 mod leaving;
+mod limiting;
 mod naming;
 mod network;
 mod overlay;

@@ -1,7 +1,7 @@
 //! Changes of endpoints. They survive the death of a process, not of the machine: neither do
 //! their namespaces. `endpoint` has the questions.
 
-use model::{CniAttachment, Endpoint, EndpointId, NetnsId};
+use model::{CniAttachment, Endpoint, EndpointId, NetnsId, Rates};
 use rusqlite::{ErrorCode, named_params};
 
 use crate::column::{Cookie, aliases, bits, seconds};
@@ -175,6 +175,23 @@ impl Records {
                     Some(record) => records.explain(error, Some(netns), &record.endpoint),
                     None => error,
                 }),
+            }
+        })
+    }
+
+    /// The endpoint is to be kept to these rates.
+    ///
+    /// # Errors
+    /// `EndpointGone`; those of a commit.
+    pub fn set_rates(&mut self, id: EndpointId, rates: Rates) -> Result<(), StoreError> {
+        self.transaction(Durability::Process, |records| {
+            let updated = records.execute(
+                "UPDATE endpoint SET sends = ?2, receives = ?3 WHERE id = ?1",
+                (id.0, rates.sends.map(bits), rates.receives.map(bits)),
+            );
+            match updated? {
+                0 => Err(StoreError::EndpointGone(id)),
+                _ => Ok(()),
             }
         })
     }
