@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod error;
 mod heal;
 mod life;
+mod limit;
 mod print;
 mod stack;
 mod start;
@@ -19,7 +20,7 @@ use model::EndpointName;
 use sandbox::SandboxError;
 use sandbox::container::State;
 
-use args::{Created, ExecArgs, Logs, Ps, Rm, Run, Stats, Stop};
+use args::{Created, ExecArgs, Limit, Logs, Ps, Rm, Run, Stats, Stop};
 pub use heal::heal;
 pub use stack::stack;
 
@@ -51,6 +52,11 @@ pub enum ContainerCommand {
     Rm(Late<Rm>),
     /// Show what containers use: CPU, memory, disk, network
     Stats(Late<Stats>),
+    /// Change the limits of a container that runs
+    ///
+    /// All that are named are changed, or none. They are recorded, and stay until the container ends.
+    #[command(after_help = args::LIMIT_EXAMPLES)]
+    Limit(Late<Limit>),
     #[command(hide = true)]
     ContainerCreated(Created),
     #[command(hide = true)]
@@ -79,6 +85,7 @@ pub fn run(
         ContainerCommand::Stop(Late(args)) => life::stop(&args, engine)?,
         ContainerCommand::Rm(Late(args)) => life::rm(&args, engine)?,
         ContainerCommand::Stats(Late(args)) => life::stats(&args, engine, out)?,
+        ContainerCommand::Limit(Late(args)) => limit::limit(&args, engine, out)?,
         ContainerCommand::ContainerCreated(args) => heal::created(args, engine, &common.state_dir)?,
         ContainerCommand::ContainerEnded { name } => heal::ended(&name, engine)?,
     }

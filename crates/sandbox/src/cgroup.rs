@@ -1,19 +1,28 @@
 //! Control groups as this machine has them, v1 hierarchies or the unified one of v2: found in the
 //! table of mounts, not assumed.
 //!
-//! The runtime library writes limits; here is what can be limited (`check`), what is used
-//! (`usage`), and how a group is ended (`group`). Only groups below `/pontoon` are touched.
+//! Here is what can be limited (`check`), how a group is made and begun in (`entry`), limited
+//! (`set`, `change`) and ended (`group`), and what it uses (`usage`). The runtime library could make and limit
+//! groups too, in four times the time. Only groups below `/pontoon` are touched.
 
+mod change;
 mod check;
+mod entry;
 mod group;
+mod hide;
+mod set;
 mod usage;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use change::{Changed, Step};
 pub use check::{Unenforceable, Why};
+pub use entry::{Entry, REFUSED, clone3, leave};
 pub use group::Group;
+pub use hide::{are_asked_for, hide};
+pub use set::{Part, Setting};
 pub use usage::Usage;
 
 /// Where the unified hierarchy is, and where those of v1 are below (cgroups(7)).

@@ -1,7 +1,8 @@
 //! A container as its files say: what was asked for, and how it goes.
 //!
-//! What was asked for is written once, before anything is made. How it goes is written by one
-//! process at a time: the supervisor while it lives, and whoever finds it dead afterwards.
+//! What was asked for is written before anything is made, and again where other limits are asked
+//! for. How it goes is written by one process at a time: the supervisor while it lives, and whoever
+//! finds it dead afterwards.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -121,7 +122,8 @@ impl Stdio {
 /// of networks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calls {
-    /// When its namespaces are there and its command is not; the pid of its first process is added.
+    /// When the namespace of its network is there and its command is not; where that is found is
+    /// added.
     pub created: Vec<String>,
     /// When it is over.
     pub ended: Vec<String>,

@@ -1,11 +1,13 @@
 //! What can go wrong with a container: what was tried, on what, what was said.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use model::EndpointName;
 
 use crate::cgroup::Unenforceable;
+use crate::limit::Bytes;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -50,6 +52,18 @@ pub enum SandboxError {
     Remove { path: PathBuf, source: io::Error },
     #[error("the processes in cgroup {0} don't end")]
     StillRunning(PathBuf),
+    #[error(
+        "can't lower --memory to {}: {used_bytes} bytes are in use, and the kernel can't take back enough; nothing was changed",
+        .limit.map_or_else(|| "that".to_owned(), |limit| limit.to_string())
+    )]
+    MemoryInUse {
+        limit: Option<Bytes>,
+        used_bytes: u64,
+    },
+    #[error("can't lower --pids to {limit}: there are {used} processes; nothing was changed")]
+    PidsInUse { limit: NonZeroU32, used: u64 },
+    #[error("can't move all processes into {0}: new ones are forked all the time")]
+    StillForking(PathBuf),
     #[error("{0} is not text in UTF-8")]
     NotText(PathBuf),
     #[error("can't find out about this process in /proc")]

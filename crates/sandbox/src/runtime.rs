@@ -5,16 +5,20 @@
 //! process with one thread; and a container needs a process that outlives `pontoon run -d`, keeps
 //! its log, reaps it and tells how it ended. That is the same process: the supervisor.
 //!
-//! Its course: create the namespaces, have the endpoint attached (`Calls::created`), start the
+//! Its course: make the namespace of the network and have the endpoint attached to it
+//! (`Calls::created`), meanwhile have the library make the rest, in the control group; start the
 //! command, wait, remove the control group, write the end down, have the endpoint detached
 //! (`Calls::ended`).
 
+mod ahead;
 mod create;
 mod error;
 mod exec;
 mod filter;
 mod init;
+mod inner;
 mod join;
+mod maker;
 mod pump;
 mod signals;
 mod starter;

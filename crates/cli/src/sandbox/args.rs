@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use model::{Alias, EndpointName, NetworkName, Publish, Rate};
+use model::{Alias, EndpointName, NetworkName, Publish, Rate, Target};
 use sandbox::container::{Access, Bind};
-use sandbox::limit::{Bytes, CpuSet, Cpus, Device};
+use sandbox::limit::{Bytes, CpuSet, Cpus, Device, Limits};
+
+use crate::args::Dry;
 
 pub const RUN_EXAMPLES: &str = "\
 Examples:
@@ -19,6 +21,11 @@ Examples:
 The exit code is the command's own, 128 and the signal's number where a signal ended it; 127 where
 there is no such command, 126 where it can't be run, 125 where the container can't. With -d it is
 one of 'pontoon --help'.";
+
+pub const LIMIT_EXAMPLES: &str = "\
+Examples:
+  pontoon limit shop --memory 512M --cpus 1.5
+  pontoon limit shop --net-rate 20mbit --dry-run";
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -114,6 +121,64 @@ pub enum UserNs {
 }
 
 #[derive(Debug, Args)]
+pub struct Limit {
+    /// The container
+    pub name: EndpointName,
+    #[command(flatten)]
+    pub limits: NewLimits,
+    #[command(flatten)]
+    pub dry: Dry,
+}
+
+/// What a running container's limits can be changed to, as 'pontoon run' takes them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+#[command(next_help_heading = "Limits")]
+pub struct NewLimits {
+    /// Memory in bytes, or with K, M, G; refused where more is in use that can't be given back
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Bytes>,
+    /// CPU time by the second, in CPUs: 0.5 is half of one
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<Cpus>,
+    /// The CPUs to run on, as 0-1,4
+    #[arg(long, value_name = "SET")]
+    pub cpuset: Option<CpuSet>,
+    /// Processes and threads at once; refused where there are more
+    #[arg(long, value_name = "N")]
+    pub pids: Option<NonZeroU32>,
+    /// Bytes a second read from a disk, or with K, M, G
+    #[arg(long, value_name = "RATE")]
+    pub io_read: Option<Bytes>,
+    /// Bytes a second written to a disk; on cgroup v1 only what is written directly
+    #[arg(long, value_name = "RATE")]
+    pub io_write: Option<Bytes>,
+    /// The disk that rates are about, a path or MAJOR:MINOR
+    #[arg(long, value_name = "DEV")]
+    pub io_device: Option<Device>,
+    /// Bits a second that it sends, and that it receives, as 500kbit or 100mbit
+    #[arg(long, value_name = "RATE")]
+    pub net_rate: Option<Rate>,
+}
+
+impl NewLimits {
+    /// Those of its processes; the rate is its endpoint's.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            memory: self.memory,
+            cpus: self.cpus,
+            cpuset: self.cpuset.clone(),
+            pids: self.pids,
+            io_read: self.io_read,
+            io_write: self.io_write,
+            io_device: self.io_device.clone(),
+            net_class: None,
+            net_prio: None,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
 pub struct Ps {
     /// Show those that have ended too
     #[arg(short, long)]
@@ -179,7 +244,7 @@ pub struct Stats {
     pub follow: bool,
 }
 
-/// What a supervisor asks for when a container's namespaces are there and its command is not.
+/// What a supervisor asks for when a container's network namespace is there and its command is not.
 #[derive(Debug, Args)]
 pub struct Created {
     pub name: EndpointName,
@@ -191,8 +256,8 @@ pub struct Created {
     pub rate: Option<Rate>,
     #[arg(long)]
     pub alias: Vec<Alias>,
-    /// The container's first process
-    pub init: u32,
+    /// The container's network namespace
+    pub target: Target,
 }
 
 fn parse_env(text: &str) -> Result<String, String> {

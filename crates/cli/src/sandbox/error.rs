@@ -58,6 +58,7 @@ pub fn class_of_sandbox(error: &SandboxError) -> ErrorClass {
         | SandboxError::OpenMount { .. }
         | SandboxError::NotText(_) => ErrorClass::Usage,
         SandboxError::Limit(_) => ErrorClass::Kernel,
+        SandboxError::MemoryInUse { .. } | SandboxError::PidsInUse { .. } => ErrorClass::Taken,
         SandboxError::Make { source, .. }
         | SandboxError::Write { source, .. }
         | SandboxError::Read { source, .. }
@@ -66,6 +67,8 @@ pub fn class_of_sandbox(error: &SandboxError) -> ErrorClass {
             _ => ErrorClass::Records,
         },
         SandboxError::Parse { .. } => ErrorClass::Records,
-        SandboxError::StillRunning(_) | SandboxError::OwnProcess => ErrorClass::Other,
+        SandboxError::StillRunning(_)
+        | SandboxError::StillForking(_)
+        | SandboxError::OwnProcess => ErrorClass::Other,
     }
 }

@@ -9,7 +9,7 @@ use engine::{
     AttachRequest, DetachRequest, Detachee, Engine, EngineError, ErrorClass, Mode, NetnsAfter,
     NetnsBefore, NetworkChoice,
 };
-use model::{CniAttachment, ContainerId, EndpointName, IfName, ListName, Names, Rates, Target};
+use model::{CniAttachment, ContainerId, EndpointName, IfName, ListName, Names, Rates};
 use sandbox::cgroup::Cgroups;
 use sandbox::container::{Afterwards, State};
 use sandbox::{Place, bundle, end_abandoned};
@@ -18,7 +18,7 @@ use super::args::Created;
 use crate::names;
 
 /// The interface inside.
-const IFNAME: &str = "eth0";
+pub const IFNAME: &str = "eth0";
 /// As CNI's configuration lists keep runtimes apart: these endpoints are of `pontoon run`.
 const LIST: &str = "pontoon-run";
 /// Before a container's name in the id its endpoint is known by.
@@ -36,7 +36,7 @@ pub fn created(args: Created, engine: &Engine, state_dir: &Path) -> Result<()> {
     let known = place.find(&args.name)?;
     let request = AttachRequest {
         network: NetworkChoice::Existing(known.container.network.clone()),
-        target: Target::Pid(args.init),
+        target: args.target,
         cni: Some(CniAttachment {
             container: id_of(&args.name)?,
             list: LIST.parse::<ListName>()?,

@@ -6,6 +6,7 @@ use sandbox::Whose;
 use sandbox::container::{Ending, State};
 
 use super::life::{Listed, Used};
+use super::limit::{LimitPlan, Limited};
 use super::stack::Inside;
 use crate::print::table;
 
@@ -92,6 +93,34 @@ pub fn used(used: &[Used]) -> String {
         ],
         &rows,
     )
+}
+
+/// All limits that it has now.
+pub fn limited(limited: &Limited) -> String {
+    let limits = &limited.limits;
+    let option = |name: &str, limit: Option<String>| limit.map(|limit| format!("--{name} {limit}"));
+    let text = |limit: Option<sandbox::limit::Bytes>| limit.map(|limit| limit.to_string());
+    let rate = limited.rates.and_then(|rates| rates.sends);
+    let all = [
+        option("memory", text(limits.memory)),
+        option("cpus", limits.cpus.map(|cpus| cpus.to_string())),
+        option("cpuset", limits.cpuset.as_ref().map(ToString::to_string)),
+        option("pids", limits.pids.map(|pids| pids.to_string())),
+        option("io-read", text(limits.io_read)),
+        option("io-write", text(limits.io_write)),
+        option("net-rate", rate.map(|rate| rate.to_string())),
+    ];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    format!("{} is limited to {}\n", limited.name, all.join(" "))
+}
+
+pub fn limit_plan(plan: &LimitPlan) -> String {
+    let steps = plan.limits.iter().map(|step| format!("{step}\n"));
+    let steps: String = steps.collect();
+    match (plan.limits.is_empty(), plan.network.is_empty()) {
+        (false, true) => steps,
+        _ => steps + &plan.network.to_string(),
+    }
 }
 
 /// Behind the stack of its network.

@@ -69,8 +69,13 @@ impl Ground {
         path
     }
 
+    /// A program of the machine's, in this node.
+    pub fn program(&self, program: &str) -> Command {
+        (*self.node).command(program)
+    }
+
     pub fn words(&self, words: &[&str]) -> Command {
-        let mut command = (*self.node).command(PONTOON);
+        let mut command = self.program(PONTOON);
         command.args(words);
         command
     }
@@ -131,6 +136,13 @@ impl Ground {
         let status = self.sh(&format!("cat /proc/{pid}/status"));
         let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
         line.unwrap().trim().to_owned()
+    }
+
+    /// The group of a container, below the root of each hierarchy: other tests have containers with
+    /// this name too.
+    pub fn group(&self, name: &str) -> String {
+        let node = self.sh("ls /run/pontoon/containers | grep -v lock");
+        format!("pontoon/{}/{name}", node.trim())
     }
 
     /// Asserts that of containers nothing is left: no endpoint, group, process, mount or file.

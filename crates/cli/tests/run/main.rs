@@ -8,12 +8,15 @@
 mod node;
 
 mod bundle;
+mod change;
 mod death;
 mod escape;
 mod ground;
+mod groups;
 mod isolation;
 mod life;
 mod limits;
+mod order;
 mod rate;
 mod readme;
 mod stack;

@@ -161,3 +161,26 @@ fn the_rate_is_the_endpoints_and_outlives_what_is_lost() {
     ground.pontoon("rm --force one");
     ground.assert_gone();
 }
+
+#[test]
+fn a_rate_becomes_another_while_a_connection_lasts() {
+    let ground = Ground::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut stream = connection(&ground, "20mbit", "cat /dev/zero >&3");
+    let mut measure = || speed(|| stream.read(&mut buffer).unwrap());
+    assert_kept("sent before", 20.0 * MEGABIT, measure());
+    ground.pontoon("limit one --net-rate 10mbit");
+    assert_kept("sent after", 10.0 * MEGABIT, measure());
+    let listed: serde_json::Value = serde_json::from_str(&ground.pontoon("ls --json")).unwrap();
+    assert_eq!(listed[0]["rates"]["sends"], 10_000_000);
+    assert!(ground.pontoon("stack one").contains("10mbit"));
+    assert!(ground.pontoon("reconcile").contains("nothing"));
+    ground.pontoon("rm --force one");
+    // One that had none gets one.
+    ground.run("-d --name one", "sleep 3600");
+    ground.pontoon("limit one --net-rate 10mbit");
+    ground.sh("tc qdisc show dev $(ls /sys/class/net | grep ^pifb) | grep 'rate 10Mbit'");
+    ground.pontoon("rm --force one");
+    ground.assert_gone();
+    assert_eq!(ground.sh("ip -o link | grep pifb || true"), "");
+}

@@ -4,19 +4,24 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use libcontainer::container::Container as Library;
 use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::container::{Container as Library, ContainerStatus};
+use libcontainer::error::LibcontainerError;
+use libcontainer::notify_socket::{NOTIFY_FILE, NotifySocket};
 use libcontainer::syscall::syscall::SyscallType;
+use model::EndpointName;
 use rustix::fs::fchown;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::error::RuntimeError;
-use super::filter;
+use super::ahead::Ahead;
+use super::error::{RuntimeError, causes};
+use super::maker::{self, Groups, Maker};
 use super::starter::{Role, Starter, Verdict};
-use super::terminal;
-use crate::container::{Container, Stdio, Users};
+use super::{filter, inner, terminal};
+use crate::cgroup::{Cgroups, Part, are_asked_for};
+use crate::container::{Container, Root, Stdio, Users};
 use crate::error::SandboxError;
 use crate::heal::RUNTIME;
 use crate::place::Home;
@@ -38,21 +43,37 @@ pub enum Inside {
 
 /// A container that waits to be started.
 pub struct Made {
-    pub library: Library,
     pub init: u32,
     pub verdict: Verdict,
     pub inside: Inside,
 }
 
+/// A container on its way: the library is at work on it.
+pub struct Creating<'a> {
+    home: &'a Home,
+    name: &'a EndpointName,
+    maker: Maker,
+    verdict: Verdict,
+    console: Option<UnixListener>,
+    streams: Option<Inside>,
+}
+
+/// Has the library begin. What it does not wait for can be done meanwhile.
+///
 /// # Errors
-/// What the library, or the kernel, refuses. Nothing of the container is left then but its files
-/// and its control group.
-pub fn create(home: &Home, container: &Container) -> Result<Made, RuntimeError> {
+/// What the kernel refuses. Nothing of the container is left then but its files and its control
+/// group.
+pub fn begin<'a>(
+    home: &'a Home,
+    container: &'a Container,
+    cgroups: &Cgroups,
+    ahead: &Ahead,
+) -> Result<Creating<'a>, RuntimeError> {
+    let (path, limits) = (&container.cgroup, &container.limits);
+    let entry = cgroups.enter(path, limits)?;
+    cgroups.limit(path, limits, container.disk(), Part::Making)?;
+    let bundle = inner::write(home, ahead)?;
     let (starter, verdict) = Starter::new(Role::Init, filter::programs())?;
-    let failed = |source| RuntimeError::Create {
-        name: container.name.clone(),
-        source: Box::new(source),
-    };
     let mut builder = builder(home, container, starter)?;
     let mut streams = None;
     let console = match container.stdio {
@@ -69,33 +90,98 @@ pub fn create(home: &Home, container: &Container) -> Result<Made, RuntimeError> 
         Stdio::Terminal | Stdio::TerminalLog => Some(listen(home)?),
     };
     let console_path = console.as_ref().map(|_| home.file(CONSOLE));
-    let init = builder
-        .with_console_socket(console_path)
-        .as_init(home.dir());
-    let built = init
-        .with_systemd(false)
-        .with_detach(true)
-        .build()
-        .map_err(failed)?;
-    let pid = built.pid().map(libcontainer_pid).unwrap_or_default();
-    let inside = match (console, streams) {
-        (Some(console), _) => {
-            let master = terminal::receive(&console)?;
-            // The command finds it as large as it stays.
-            terminal::resize(&master);
-            Inside::Terminal(master)
-        }
-        (None, Some(streams)) => streams,
-        (None, None) => Inside::Inherited,
+    let builder = builder.with_console_socket(console_path);
+    let build = || {
+        let init = builder.as_init(&bundle).as_sibling(true);
+        let built = init.with_systemd(false).with_detach(true).build()?;
+        Ok(built.pid().map(libcontainer_pid).unwrap_or_default())
     };
-    // Only the library's own listener used it.
-    let _ = std::fs::remove_file(home.file(CONSOLE));
-    Ok(Made {
-        library: built,
-        init: pid,
+    Ok(Creating {
+        home,
+        name: &container.name,
+        maker: Maker::begin(&entry, &groups(home, container), build)?,
         verdict,
-        inside,
+        console,
+        streams,
     })
+}
+
+impl Creating<'_> {
+    /// Waits for the library.
+    ///
+    /// # Errors
+    /// What it, or the kernel, refuses. Nothing of the container is left then but its files and
+    /// its control group.
+    pub fn finish(self) -> Result<Made, RuntimeError> {
+        let name = self.name.clone();
+        let init = match self.maker.finish()? {
+            maker::Made::Process(pid) => pid,
+            maker::Made::Refused(said) => return Err(RuntimeError::Create { name, said }),
+            maker::Made::Died => return Err(RuntimeError::EndedEarly { name }),
+        };
+        let inside = match (self.console, self.streams) {
+            (Some(console), _) => {
+                let master = terminal::receive(&console)?;
+                // The command finds it as large as it stays.
+                terminal::resize(&master);
+                // Only the library's own listener used it.
+                let _ = std::fs::remove_file(self.home.file(CONSOLE));
+                Inside::Terminal(master)
+            }
+            (None, Some(streams)) => streams,
+            (None, None) => Inside::Inherited,
+        };
+        Ok(Made {
+            init,
+            verdict: self.verdict,
+            inside,
+        })
+    }
+}
+
+/// Lets the command begin.
+///
+/// # Errors
+/// A container that is gone.
+pub fn start(home: &Home, container: &Container) -> Result<(), RuntimeError> {
+    let socket = library_dir(home, container).join(NOTIFY_FILE);
+    let started = NotifySocket::new(socket).notify_container_start();
+    started.map_err(|source| cannot_start(container, source.into()))
+}
+
+/// Has the library know that the command runs. That takes it as long as all that a command waits
+/// for, and only other commands in the container need it.
+///
+/// # Errors
+/// Files that can't be read or written.
+pub fn set_running(home: &Home, container: &Container) -> Result<(), RuntimeError> {
+    let library = Library::load(library_dir(home, container));
+    let known = library.and_then(|mut library| library.set_status(ContainerStatus::Running).save());
+    known.map_err(|source| cannot_start(container, source))
+}
+
+fn library_dir(home: &Home, container: &Container) -> PathBuf {
+    home.file(RUNTIME).join(container.name.as_str())
+}
+
+fn cannot_start(container: &Container, source: LibcontainerError) -> RuntimeError {
+    RuntimeError::Start {
+        name: container.name.clone(),
+        source: Box::new(source),
+    }
+}
+
+/// A container that is shown groups of the machine's is made where they are to be seen.
+pub fn groups<'a>(home: &'a Home, container: &'a Container) -> Groups<'a> {
+    let sources = container.mounts.iter().map(|bind| bind.source.as_path());
+    if are_asked_for(sources.clone()) {
+        return Groups::Shown;
+    }
+    let root = match &container.root {
+        Root::Machine => None,
+        Root::Dir(dir) => Some(dir.as_path()),
+    };
+    Groups::Hidden(sources.chain(root).chain([home.dir()]).collect())
 }
 
 fn libcontainer_pid(pid: impl Into<i32>) -> u32 {
@@ -119,7 +205,7 @@ pub fn builder(
         .with_root_path(dir)
         .map_err(|source| RuntimeError::Create {
             name: container.name.clone(),
-            source: Box::new(source),
+            said: causes(&source),
         })?;
     Ok(builder.with_executor(starter))
 }
@@ -165,6 +251,6 @@ pub fn listen(home: &Home) -> Result<UnixListener, RuntimeError> {
     listening.map_err(RuntimeError::Terminal)
 }
 
-pub fn console_path(home: &Home) -> std::path::PathBuf {
+pub fn console_path(home: &Home) -> PathBuf {
     home.file(CONSOLE)
 }

@@ -13,21 +13,20 @@ use crate::error::SandboxError;
 pub enum RuntimeError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    #[error("can't make container {name}: {}", causes(.source))]
-    Create {
-        name: EndpointName,
-        source: Box<LibcontainerError>,
-    },
+    /// The library's word comes from another process, as text.
+    #[error("can't make container {name}: {said}")]
+    Create { name: EndpointName, said: String },
+    #[error("can't make the container's users and network: {0}")]
+    Ahead(#[source] io::Error),
+    #[error("can't fork into the container's cgroup: {0}")]
+    Maker(#[source] io::Error),
     #[error("can't start container {name}: {}", causes(.source))]
     Start {
         name: EndpointName,
         source: Box<LibcontainerError>,
     },
-    #[error("can't run a command in container {name}: {}", causes(.source))]
-    Exec {
-        name: EndpointName,
-        source: Box<LibcontainerError>,
-    },
+    #[error("can't run a command in container {name}: {said}")]
+    Exec { name: EndpointName, said: String },
     #[error("can't run {command:?}: {source}")]
     Command { command: String, source: io::Error },
     #[error(
@@ -52,7 +51,7 @@ impl From<Errno> for RuntimeError {
 }
 
 /// The library's errors name their causes one by one, the same one twice where they are wrapped.
-fn causes(error: &dyn std::error::Error) -> String {
+pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

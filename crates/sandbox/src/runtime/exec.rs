@@ -4,12 +4,14 @@ use libcontainer::container::builder::ContainerBuilder;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 use serde_json::Value;
 
-use super::create::{Inside, builder, console_path, listen};
+use super::create::{Inside, builder, console_path, groups, listen};
 use super::error::RuntimeError;
+use super::maker::{Made, Maker};
 use super::pump::Pump;
 use super::starter::{Role, Starter};
 use super::{filter, join, signals, terminal};
 use crate::bundle::CONFIG;
+use crate::cgroup::Cgroups;
 use crate::container::{State, Users};
 use crate::error::SandboxError;
 use crate::place::{Home, Known};
@@ -49,25 +51,30 @@ pub fn exec(home: &Home, exec: &Exec) -> Result<u8, RuntimeError> {
         console = Some(listen(home)?);
         builder = builder.with_console_socket(Some(console_path(home)));
     }
-    let built = builder
-        .as_tenant()
-        .with_process(Some(&process))
-        .with_detach(true)
-        .build();
+    let build = || {
+        let tenant = builder.as_tenant().with_process(Some(&process));
+        let built = tenant.with_detach(true).as_sibling(true).build()?;
+        Ok(built.as_raw().cast_unsigned())
+    };
+    let entry = Cgroups::find().group(&container.cgroup).entry();
+    let maker = Maker::begin(&entry, &groups(home, &container), build);
+    let built = maker.and_then(Maker::finish);
     let _ = std::fs::remove_file(&process);
     let command = exec.command.first().cloned().unwrap_or_default();
     verdict
         .wait()
         .map_err(|source| RuntimeError::Command { command, source })?;
-    let pid = built.map_err(|source| RuntimeError::Exec {
-        name: container.name.clone(),
-        source: Box::new(source),
-    })?;
+    let name = container.name;
+    let pid = match built? {
+        Made::Process(pid) => pid,
+        Made::Refused(said) => return Err(RuntimeError::Exec { name, said }),
+        Made::Died => return Err(RuntimeError::EndedEarly { name }),
+    };
     let inside = match console {
         Some(console) => Inside::Terminal(terminal::receive(&console)?),
         None => Inside::Inherited,
     };
-    let pid = Pid::from_raw(pid.as_raw()).ok_or(SandboxError::OwnProcess)?;
+    let pid = Pid::from_raw(pid.cast_signed()).ok_or(SandboxError::OwnProcess)?;
     let held = pidfd_open(pid, PidfdFlags::empty())?;
     Pump::new(&held, &signals, inside, None).run()?;
     let ended = waitpid(Some(pid), WaitOptions::empty())?;

@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio as ProcessStdio};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, waitpid};
 
-use super::create::{Made, create};
+use super::ahead::Ahead;
+use super::create::{self, Made};
 use super::error::RuntimeError;
 use super::pump::Pump;
 use super::signals;
-use crate::cgroup::Cgroups;
+use crate::cgroup::{Cgroups, Part};
 use crate::container::{Container, End, Ending, Status};
 use crate::error::SandboxError;
 use crate::heal::{now_secs, remove_runtime};
@@ -93,10 +94,18 @@ impl Course<'_> {
 
     fn run(&mut self) -> Result<End, RuntimeError> {
         let signals = signals::open().map_err(RuntimeError::Wait)?;
-        let made = create(self.home, &self.container)?;
+        // The endpoint's namespace is there until the command has ended.
+        let ahead = Ahead::make(self.container.users)?;
+        let creating = create::begin(self.home, &self.container, &self.cgroups, &ahead)?;
+        let attaching = begin(&self.container.calls.created, &[ahead.network_path()]);
+        let made = creating.finish();
+        // What is attached after the end was cleaned up would stay.
+        let attached = attaching.and_then(Begun::wait);
+        let made = made?;
         let init = Pid::from_raw(made.init.cast_signed()).ok_or(SandboxError::OwnProcess)?;
         let held = pidfd_open(init, PidfdFlags::empty())?;
-        let outcome = self.start_and_wait(made, &held, &signals);
+        let outcome = attached.and_then(|code| self.check_attached(code));
+        let outcome = outcome.and_then(|()| self.start_and_wait(made, &held, &signals));
         if outcome.is_err() {
             let _ = rustix::process::pidfd_send_signal(&held, Signal::KILL);
         }
@@ -117,22 +126,21 @@ impl Course<'_> {
         signals: &OwnedFd,
     ) -> Result<(), RuntimeError> {
         let Made {
-            mut library,
             init,
             verdict,
             inside,
         } = made;
+        let container = &self.container;
         self.status.init = ProcessId::of(init);
         self.write_status()?;
-        self.call_created(init)?;
-        library.start().map_err(|source| RuntimeError::Start {
-            name: self.container.name.clone(),
-            source: Box::new(source),
-        })?;
+        let (path, limits) = (&container.cgroup, &container.limits);
+        self.cgroups.limit(path, limits, None, Part::Command)?;
+        create::start(self.home, container)?;
         verdict.wait().map_err(|source| RuntimeError::Command {
-            command: self.container.command.first().cloned().unwrap_or_default(),
+            command: container.command.first().cloned().unwrap_or_default(),
             source,
         })?;
+        create::set_running(self.home, container)?;
         self.status.started_secs = Some(now_secs());
         self.write_status()?;
         let detached = self.container.stdio.is_detached();
@@ -143,9 +151,9 @@ impl Course<'_> {
         Ok(Pump::new(held, signals, inside, log).run()?)
     }
 
-    /// Has the endpoint attached: the namespaces are there, and the command is not.
-    fn call_created(&self, init: u32) -> Result<(), RuntimeError> {
-        match call(&self.container.calls.created, &[init.to_string()])? {
+    /// What became of attaching the endpoint.
+    fn check_attached(&self, code: u8) -> Result<(), RuntimeError> {
+        match code {
             0 => Ok(()),
             // In the foreground the code is where the command's own would be.
             _ if !self.container.stdio.is_detached() => Err(RuntimeError::Attach { code: 125 }),
@@ -183,11 +191,6 @@ impl Course<'_> {
         }
         complaints
     }
-}
-
-/// Runs one of the caller's commands to its end.
-fn call(line: &[String], more: &[String]) -> Result<u8, RuntimeError> {
-    begin(line, more)?.wait()
 }
 
 /// One of the caller's commands, under way.
