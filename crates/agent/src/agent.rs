@@ -1,14 +1,15 @@
 //! One look at everything: what the cluster is, what this node makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use engine::{Adopted, Change, Engine, EngineError, Mode, Settings, TakeOver, now_secs};
-use model::NodeName;
+use model::{NetworkName, NodeName};
 use serde::Serialize;
 use store::Membership;
-use store::cluster::Member;
+use store::cluster::{Member, Told};
 
 use crate::agree::{Agreed, Unclaimed};
 use crate::talk::{Answer, Claims, Question, Talk};
@@ -30,7 +31,12 @@ pub struct AgentSettings {
     pub metrics: Option<SocketAddr>,
     /// For the engine; the time in it is set anew at each look.
     pub engine: Settings,
+    /// Has names answered for where an endpoint could ask.
+    pub keep_names: KeepNames,
 }
+
+/// Given the node and its state directory; says what is wrong.
+pub type KeepNames = fn(&Engine, &Path) -> Result<(), String>;
 
 /// One node's agent: what it does to the node.
 pub struct Agent {
@@ -142,7 +148,7 @@ impl Agent {
             },
             claims,
             known: known.map_or_else(BTreeMap::new, |known| known.cluster.networks.clone()),
-            endpoints: self.engine().whereabouts()?,
+            told: self.told()?,
             now_secs: now_secs(),
         })
     }
@@ -156,10 +162,19 @@ impl Agent {
         match (&self.settings.place.address, me) {
             (ClusterAddress::Static(_), _) | (_, None) => Ok(false),
             (ClusterAddress::Etcd(_), Some((cluster, me))) => {
-                let now = self.engine().whereabouts()?;
-                Ok(tellable(&now, cluster, me) != me.endpoints)
+                let now = tellable(&self.told()?, cluster, me);
+                Ok(now.endpoints != me.endpoints || now.named != me.named)
             }
         }
+    }
+
+    /// This node's endpoints, as far as the others are told of them.
+    fn told(&self) -> Result<Told, EngineError> {
+        let engine = self.engine();
+        Ok(Told {
+            endpoints: engine.whereabouts()?,
+            named: engine.named()?.told,
+        })
     }
 
     /// Takes over what the cluster answered; without an answer the node is as its records say.
@@ -188,6 +203,19 @@ impl Agent {
     /// Makes every flow of the fast path prove itself again: rules have changed.
     pub(crate) fn void_fast_path_proofs(&self) -> Result<(), EngineError> {
         self.engine().void_fast_path_proofs()
+    }
+
+    /// Has names answered for, where anybody could ask.
+    pub(crate) fn keep_names(&self) -> Result<(), String> {
+        (self.settings.keep_names)(&self.engine(), &self.settings.engine.state_dir)
+    }
+
+    /// The networks that the cluster has names for.
+    pub(crate) fn networks_with_names(&self) -> BTreeSet<NetworkName> {
+        let known = self.known.iter();
+        let networks = known.flat_map(|known| known.cluster.networks.values());
+        let named = networks.filter(|overlay| !overlay.names.are_off());
+        named.map(|overlay| overlay.name.clone()).collect()
     }
 
     /// This node's underlay addresses as they are now; none where it has not what it should.

@@ -6,9 +6,7 @@ use std::net::IpAddr;
 use model::{Cluster, ClusterNode, NetworkName, Overlay};
 use serde::Serialize;
 use store::Membership;
-use store::cluster::{
-    ClusterError, ClusterStore, Endpoints, Member, Revision, Snapshot, Unreadable,
-};
+use store::cluster::{ClusterError, ClusterStore, Member, Revision, Snapshot, Told, Unreadable};
 
 use crate::AgentError;
 use crate::tell::tell;
@@ -29,8 +27,8 @@ pub struct Wish<'a> {
     /// Networks as they were known. One of these that this node has no part of any more is being
     /// removed: claiming its part at once would be in the way.
     pub known: &'a BTreeMap<NetworkName, Overlay>,
-    /// The node's endpoints on stretched networks.
-    pub endpoints: &'a Endpoints,
+    /// The node's endpoints, as far as the others are told of them.
+    pub told: &'a Told,
 }
 
 /// When this node last said or asked something, in seconds since 1970.
@@ -79,7 +77,7 @@ pub fn agree(
     if claims.made {
         snapshot = store.read()?;
     }
-    if tell(store, &snapshot.cluster, wish.me, wish.endpoints)? {
+    if tell(store, &snapshot.cluster, wish.me, wish.told)? {
         snapshot = store.read()?;
     }
     Ok(Agreed {
@@ -207,6 +205,7 @@ mod tests {
             mtu: MtuSetting::Auto,
             reach: Reach::Outside,
             span: model::Span::Node,
+            names: model::Names::Off,
         }
     }
 
@@ -238,7 +237,7 @@ mod tests {
                 underlay: &|_| Ok(vec![underlay]),
                 now_secs,
                 known: &self.known,
-                endpoints: &Endpoints::new(),
+                told: &Told::default(),
             };
             agree(store, &wish, &mut self.said)
         }

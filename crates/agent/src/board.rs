@@ -14,6 +14,9 @@ use crate::agent::{AgentSettings, Pass};
 use crate::meters::{Cause, Meters};
 use crate::report::{Report, Trouble};
 
+/// How many records that are not believed are shown, and how much is said of one, in characters.
+const LEFT_OUT_MOST: usize = 16;
+const LEFT_OUT_CHARS: usize = 400;
 /// A look that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(60);
 
@@ -32,6 +35,9 @@ pub struct AgentStatus {
     /// When it last looked at the node.
     pub looked_at: Option<u64>,
     pub trouble: Option<Trouble>,
+    /// Records of the cluster, or parts of them, that are not believed, and why.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     pub looks: u64,
     /// Things that were found otherwise than they should have been.
     pub mended: u64,
@@ -122,6 +128,9 @@ impl Board {
             let cluster = &agreed.membership.cluster;
             state.meters.nodes = cluster.nodes.len();
             state.meters.networks = cluster.networks.len();
+            let left_out = agreed.unreadable.iter().take(LEFT_OUT_MOST);
+            let shown = |said: String| said.chars().take(LEFT_OUT_CHARS).collect();
+            state.report.left_out = left_out.map(|said| shown(said.to_string())).collect();
         }
         if at_cluster.is_some() && fault.is_some() {
             state.meters.failed_passes += 1;
@@ -140,6 +149,7 @@ impl Board {
             cluster,
             synced_at,
             trouble,
+            left_out,
         } = state.report.clone();
         AgentStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -150,6 +160,7 @@ impl Board {
             synced_at,
             looked_at: state.looked_at,
             trouble: state.hangs().or(trouble),
+            left_out,
             looks: state.meters.passes.values().sum(),
             mended: state.meters.mended,
             nodes: state.meters.nodes,

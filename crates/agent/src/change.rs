@@ -1,6 +1,8 @@
 //! Changing the cluster as a person asks: a network more, a network less.
 
-use model::{Backend, MtuSetting, NetworkName, NodeName, Overlay, OverlayPrefix, Reach, Span, Vni};
+use model::{
+    Backend, MtuSetting, Names, NetworkName, NodeName, Overlay, OverlayPrefix, Reach, Span, Vni,
+};
 use serde::Serialize;
 use store::cluster::{CHANGE_TRIES, ClusterError, ClusterStore, Member, rules};
 
@@ -14,6 +16,7 @@ pub struct NetworkRequest {
     pub mtu: MtuSetting,
     pub reach: Reach,
     pub span: Span,
+    pub names: Names,
 }
 
 impl NetworkRequest {
@@ -43,6 +46,7 @@ impl NetworkRequest {
             mtu: self.mtu,
             reach: self.reach,
             span: self.span,
+            names: self.names,
         }
     }
 }
@@ -158,6 +162,7 @@ mod tests {
             mtu: MtuSetting::Auto,
             reach: Reach::Outside,
             span: Span::Node,
+            names: Names::Off,
         }
     }
 

@@ -201,6 +201,7 @@ mod tests {
             underlay: vec![[192, 0, 2, *last].into()],
             subnets: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            named: BTreeMap::new(),
             seen_at: None,
         };
         let nodes = nodes.iter().map(node);

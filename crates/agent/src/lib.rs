@@ -32,7 +32,7 @@ mod underlay;
 mod usage;
 
 pub use address::{AddressError, ClusterAddress, ClusterPlace};
-pub use agent::{Agent, AgentSettings, Joined};
+pub use agent::{Agent, AgentSettings, Joined, KeepNames};
 pub use agree::Unclaimed;
 pub use alone::is_running;
 pub use api::{AskError, ask_status};

@@ -18,6 +18,9 @@ pub struct Report {
     /// When it last agreed with the cluster, in seconds since 1970.
     pub synced_at: Option<u64>,
     pub trouble: Option<Trouble>,
+    /// Records of the cluster, or parts of them, that are not believed, and why.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 /// What is in the way.

@@ -64,6 +64,7 @@ impl Agent {
             tell_at: None,
             told_at: None,
             stays: None,
+            unnamed: None,
             board,
             inbox,
             agent: self,
@@ -101,6 +102,8 @@ struct Course {
     told_at: Option<Instant>,
     /// The underlay addresses that were found at the last look.
     stays: Option<Vec<IpAddr>>,
+    /// Why names are not answered for, as it was said last.
+    unnamed: Option<String>,
 }
 
 impl Course {
@@ -235,7 +238,12 @@ impl Course {
         // Before the look: what changes during it is found by the next one.
         self.inbox.listen_on();
         let began = Instant::now();
+        let named = self.agent.networks_with_names();
         let pass = self.agent.take(answer);
+        if named != self.agent.networks_with_names() {
+            // What they are called is worth telling now, or not any more.
+            self.tell_soon();
+        }
         self.stays = self.agent.underlay_now();
         self.board.took(Cause::Cluster, began.elapsed());
         if let Ok(agreed) = &pass.agreed {
@@ -243,6 +251,7 @@ impl Course {
         }
         self.conclude(&pass);
         self.keep_fast_path();
+        self.keep_names();
     }
 
     /// Looks for what the kernel told of: at the node alone, whatever the cluster does.
@@ -255,6 +264,7 @@ impl Course {
         self.board.took(Cause::Kernel, began.elapsed());
         self.conclude_healing(change);
         self.keep_fast_path();
+        self.keep_names();
         let stays = self.agent.underlay_now();
         if stays != self.stays {
             self.stays = stays;
@@ -267,6 +277,15 @@ impl Course {
         if let Err(error) = self.agent.ensure_fast_path() {
             warn!("the fast path: {}", crate::error::in_one_line(&error));
         }
+    }
+
+    /// Names are not the network: what is wrong with them is no fault of the node's.
+    fn keep_names(&mut self) {
+        let unnamed = self.agent.keep_names().err();
+        if let Some(why) = unnamed.as_ref().filter(|_| unnamed != self.unnamed) {
+            warn!("names are not answered for: {why}");
+        }
+        self.unnamed = unnamed;
     }
 
     fn void_fast_path_proofs(&self) {

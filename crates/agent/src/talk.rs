@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender};
 
 use model::{ClusterNode, NetworkName, Overlay};
-use store::cluster::{ClusterError, ClusterStore, Endpoints, Member};
+use store::cluster::{ClusterError, ClusterStore, Member, Told};
 
 use crate::AgentError;
 use crate::agree::{Agreed, Said, Wish, agree};
@@ -36,7 +36,7 @@ pub struct Question {
     /// The networks as they were known.
     pub known: BTreeMap<NetworkName, Overlay>,
     /// This node's, of which the others are told.
-    pub endpoints: Endpoints,
+    pub told: Told,
     pub now_secs: u64,
 }
 
@@ -77,7 +77,7 @@ impl Talk {
                 Claims::All => &none,
                 Claims::New => &question.known,
             },
-            endpoints: &question.endpoints,
+            told: &question.told,
         };
         agree(&mut *self.store, &wish, &mut self.said)
     }

@@ -266,6 +266,9 @@ pub struct CniInstall {
     /// The name of the bridge
     #[arg(long, value_name = "IFNAME")]
     pub bridge: Option<IfName>,
+    /// Let containers find each other by name: puts the name server beside the plugin too
+    #[arg(long)]
+    pub names: bool,
     /// The version of the CNI specification that runtime and plugin speak
     ///
     /// The runtimes of Debian 12 know none above 1.0.0.
@@ -335,7 +338,7 @@ pub struct NetworkCreate {
     #[arg(long)]
     pub internal: bool,
     /// Let its endpoints find each other by name, by a name server at the network's gateway
-    #[arg(long, conflicts_with = "overlay")]
+    #[arg(long)]
     pub names: bool,
     #[command(flatten)]
     pub overlay: OverlayArgs,

@@ -18,7 +18,7 @@ use agent::{
 };
 use anyhow::{Context, Result};
 use engine::{Engine, EngineError, Mode, Settings};
-use model::{Backend, NetworkKind, NetworkName, NodeName, OverlayPrefix, Reach, Span};
+use model::{Backend, Names, NetworkKind, NetworkName, NodeName, OverlayPrefix, Reach, Span};
 use store::cluster::ClusterError;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -42,6 +42,7 @@ pub fn agent(args: AgentArgs, settings: Settings, common: &Common) -> Result<Exi
         resync: Duration::from_secs(args.resync),
         metrics: metrics(args.metrics, args.metrics_public)?,
         engine: settings,
+        keep_names: crate::names::keep,
     });
     if !args.once {
         log_to_stderr(args.log);
@@ -143,6 +144,10 @@ fn request(args: NetworkCreate) -> Result<(NetworkRequest, ClusterPlace)> {
         span: match overlay.stretch {
             true => Span::Stretched,
             false => Span::Node,
+        },
+        names: match args.names {
+            true => Names::On,
+            false => Names::Off,
         },
     };
     Ok((request, required(overlay.cluster)?))

@@ -1,5 +1,5 @@
-//! Putting the CNI plugin and a network's configuration list where container runtimes look, and
-//! taking them away again.
+//! Putting the CNI plugin, the name server where it is wanted, and a network's configuration list
+//! where container runtimes look, and taking them away again.
 //!
 //! Here is decided what is written and what stays; `conflist` has the list's words, `files` does
 //! the writing.
@@ -19,6 +19,7 @@ pub use conflist::Conflist;
 pub use error::InstallError;
 
 use files::{File, MadeDirs, Place, Staged};
+use names::PROGRAM as SERVER;
 
 /// The plugin's name: of its file, and as configurations call it.
 const PLUGIN: &str = "pontoon-cni";
@@ -69,7 +70,7 @@ pub enum Act {
 pub enum Keep {
     /// It is not as install writes it.
     Differs,
-    /// There is no plugin beside this pontoon to compare it with.
+    /// There is none beside this pontoon to compare it with.
     NothingToCompare,
     /// This configuration names the plugin.
     UsedBy(#[serde(serialize_with = "as_text")] PathBuf),
@@ -89,16 +90,23 @@ impl Installation {
     /// Reads what there is and decides what is to be written.
     ///
     /// # Errors
-    /// A network that can't be; no plugin beside this pontoon; files that can't be read; a
+    /// A network that can't be; no plugin, or no name server, beside this pontoon; files that can't be read; a
     /// configuration of the name with other content, unless it may be replaced.
     pub fn plan(args: CniInstall) -> anyhow::Result<Self> {
         let force = args.force;
         let places = &args.places;
-        let plugin = File {
-            path: plugin_place(places),
-            bytes: own_plugin()?,
-            mode: PLUGIN_MODE,
-        };
+        let mut programs = vec![PLUGIN];
+        programs.extend(args.names.then_some(SERVER));
+        let mut files = Vec::new();
+        for name in programs {
+            let program = File {
+                path: places.dir.join(name),
+                bytes: own(name)?,
+                mode: PLUGIN_MODE,
+            };
+            let now = program.look()?;
+            files.push((program, now));
+        }
         let path = conflist_place(places);
         let conflist = Conflist::new(args)?;
         let list = File {
@@ -106,7 +114,6 @@ impl Installation {
             bytes: conflist.print().into_bytes(),
             mode: CONFLIST_MODE,
         };
-        let plugin_now = plugin.look()?;
         let list_now = list.look()?;
         if let (Place::Other(found), false) = (&list_now, force) {
             let found = String::from_utf8_lossy(found).into_owned();
@@ -117,13 +124,11 @@ impl Installation {
             }
             .into());
         }
-        Ok(Self {
-            files: vec![(plugin, plugin_now), (list, list_now)],
-            conflist,
-        })
+        files.push((list, list_now));
+        Ok(Self { files, conflist })
     }
 
-    /// Writes all of it, or nothing. The plugin comes first, so that no configuration names one
+    /// Writes all of it, or nothing. The programs come first, so that no configuration names one
     /// that is not there.
     ///
     /// # Errors
@@ -174,20 +179,32 @@ pub fn plan_removal(places: &CniPlaces) -> Result<Uninstalled, InstallError> {
         Some(_) => Act::Kept { why: Keep::Differs },
     };
     let list = Touched { path, act };
-    let path = plugin_place(places);
-    let act = plugin_removal(&path, places, &list)?;
-    let plugin = Touched { path, act };
-    Ok(Uninstalled {
-        files: vec![list, plugin],
-    })
+    let mut programs = Vec::new();
+    for name in [PLUGIN, SERVER] {
+        let path = places.dir.join(name);
+        let act = removal(name, &path, places, &list)?;
+        // The server is there only where somebody wanted names.
+        if name == PLUGIN || !matches!(act, Act::Absent) {
+            programs.push(Touched { path, act });
+        }
+    }
+    let mut files = vec![list];
+    files.append(&mut programs);
+    Ok(Uninstalled { files })
 }
 
-fn plugin_removal(path: &Path, places: &CniPlaces, list: &Touched) -> Result<Act, InstallError> {
+/// What becomes of a program: the server goes when the plugin does.
+fn removal(
+    name: &'static str,
+    path: &Path,
+    places: &CniPlaces,
+    list: &Touched,
+) -> Result<Act, InstallError> {
     let Some(bytes) = files::read(path)? else {
         return Ok(Act::Absent);
     };
     let goes = matches!(list.act, Act::Removed).then_some(list.path.as_path());
-    let why = match (own_plugin(), user_of_plugin(&places.conf_dir, goes)?) {
+    let why = match (own(name), user_of_plugin(&places.conf_dir, goes)?) {
         (_, Some(user)) => Keep::UsedBy(user),
         (Err(_), None) => Keep::NothingToCompare,
         (Ok(own), None) if own != bytes => Keep::Differs,
@@ -210,20 +227,16 @@ pub fn remove(planned: &Uninstalled) -> Result<(), InstallError> {
         .try_for_each(|path| files::remove(path))
 }
 
-fn plugin_place(places: &CniPlaces) -> PathBuf {
-    places.dir.join(PLUGIN)
-}
-
 fn conflist_place(places: &CniPlaces) -> PathBuf {
     let name = format!("10-pontoon-{}.conflist", places.network);
     places.conf_dir.join(name)
 }
 
-/// The plugin that came with this very program.
-fn own_plugin() -> Result<Vec<u8>, InstallError> {
+/// The plugin, or the name server, that came with this very program.
+fn own(name: &'static str) -> Result<Vec<u8>, InstallError> {
     let own = std::env::current_exe().map_err(InstallError::FindOneself)?;
-    let path = own.with_file_name(PLUGIN);
-    fs::read(&path).map_err(|source| InstallError::ReadPlugin { path, source })
+    let path = own.with_file_name(name);
+    fs::read(&path).map_err(|source| InstallError::ReadProgram { name, path, source })
 }
 
 /// A configuration that names the plugin, other than the one that goes.

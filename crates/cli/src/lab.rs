@@ -16,7 +16,7 @@ use lab::{
     Lab, LabError, LabName, NetworkSpec, NodeCount, Part, Spec, Stage, StoreKind, Tools, Underlay,
     down, up,
 };
-use model::{EndpointName, Mtu, NetworkName, NodeName, Publish};
+use model::{Alias, EndpointName, Mtu, Names, NetworkName, NodeName, Publish};
 
 use crate::args::Common;
 use crate::cluster::args::DrawnArgs;
@@ -37,6 +37,9 @@ A session:
 
 One Ethernet over all nodes, with broadcast and multicast:
   pontoon lab up --network web=10.50.0.0/16:stretch --store etcd
+
+Containers that find each other by name, from all nodes:
+  pontoon lab up --store etcd --names
 
 With 'up --store etcd' the nodes agree by an etcd, on a machine of the lab that is called store:
   pontoon lab exec n1 -- pontoon network create green --overlay --subnet 10.60.0.0/16
@@ -120,6 +123,9 @@ struct Up {
     /// Ethernet over all, in VXLAN; web=10.50.0.0/16,fd00:50::/48 without
     #[arg(long, value_name = "NETWORK")]
     network: Vec<NetworkSpec>,
+    /// Let the endpoints of these networks find each other by name; from all nodes with --store etcd
+    #[arg(long)]
+    names: bool,
     /// What the nodes agree by
     #[arg(long, value_enum, default_value = "static")]
     store: StoreChoice,
@@ -148,6 +154,9 @@ struct Attach {
     /// An address of the node's part of the network, once a family at most; a free one without
     #[arg(long, value_name = "IP")]
     ip: Vec<std::net::IpAddr>,
+    /// Another name of the endpoint, on a network with names; several may share one
+    #[arg(long, value_name = "NAME")]
+    alias: Vec<Alias>,
     /// Publish a port or a range of the node, as 'pontoon attach' does
     #[arg(short = 'p', long = "publish", value_name = "PORTS")]
     publish: Vec<Publish>,
@@ -218,6 +227,10 @@ fn make(name: LabName, wish: Up, tools: &Tools, out: Out) -> Result<()> {
         },
         underlay_mtu: Mtu::try_from(wish.underlay_mtu).map_err(LabError::from)?,
         networks,
+        names: match wish.names {
+            true => Names::On,
+            false => Names::Off,
+        },
         store,
     };
     let begun = Instant::now();
@@ -265,6 +278,9 @@ fn attach_line(wish: &Attach, tools: &Tools, out: Out) -> Vec<OsString> {
     line.extend([wish.network.as_str(), wish.name.as_str(), "--create"].map(OsString::from));
     for ip in &wish.ip {
         line.extend(["--ip".into(), ip.to_string().into()]);
+    }
+    for alias in &wish.alias {
+        line.extend(["--alias".into(), alias.to_string().into()]);
     }
     for publish in &wish.publish {
         line.extend(["-p".into(), publish.to_string().into()]);

@@ -1,33 +1,41 @@
 //! Names of endpoints on the command line: what is answered, and having it answered.
 
 mod print;
+mod status;
+mod switch;
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use engine::{Engine, Mode};
-use model::{Names, NetworkName, NodeId};
-use names::{Book, Listed, StartError};
-use serde::Serialize;
-use store::{NamesLock, OpenMode, Records};
+use engine::Engine;
+use model::{Names, NetworkName};
+use names::StartError;
+use store::NamesLock;
 
 use crate::args::Common;
+use crate::cluster::args::ClusterArgs;
 use crate::print::Out;
+use switch::{Switch, switch};
 
 const EXAMPLES: &str = "\
 Examples:
   pontoon network create web --names
   pontoon attach web c1 --create --alias db
   pontoon names
+  pontoon names on web --cluster etcd:http://192.0.2.1:2379    a network of the whole cluster
 
 A container asks the gateway of its network, port 53: 'pontoon run' and CNI say so in its
 resolv.conf. It is told the names of the networks that it is on; all other names the node's own
 resolvers (/etc/resolv.conf) are asked for, or nobody where its networks are internal.
+
+Names of an overlay network are the whole cluster's: on or off on every node. With etcd each node
+tells the others of its endpoints' names, and an endpoint is found from every node; what was heard
+last is in the node's records, and answered whatever runs. A cluster by a file tells nothing: there
+each node answers for its own endpoints. A node tells of 1,000 endpoints at most.
 
 The server, pontoon-names, is started by the first attach to a network with names and ends with
 the last such network. Containers attach without it, too.";
@@ -43,69 +51,37 @@ pub struct NamesArgs {
 enum NamesCommand {
     /// Answer for names until a signal ends it, in the foreground: for a service manager
     Serve,
-    /// Give a network names
-    On { network: NetworkName },
-    /// Take a network's names away
-    Off { network: NetworkName },
-}
-
-/// All that is answered, and by whom.
-#[derive(Debug, Serialize)]
-struct Status {
-    server: Option<Server>,
-    networks: Vec<Network>,
-}
-
-#[derive(Debug, Serialize)]
-struct Server {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pid: Option<u32>,
-}
-
-#[derive(Debug, Serialize)]
-struct Network {
-    #[serde(flatten)]
-    listed: Listed,
-    /// The gateways at which nobody answers.
-    silent: Vec<IpAddr>,
+    /// Give a network names; one of the whole cluster with --cluster, on every node
+    On {
+        network: NetworkName,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Take a network's names away; those of the whole cluster's with --cluster, on every node
+    Off {
+        network: NetworkName,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
 }
 
 pub fn run(args: NamesArgs, engine: &Engine, common: &Common, out: Out) -> Result<ExitCode> {
-    let (network, names) = match args.command {
+    let (network, names, cluster) = match args.command {
         None => {
-            out.show(&status(&common.state_dir)?, print::status)?;
+            out.show(&status::status(engine, &common.state_dir)?, print::status)?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(NamesCommand::Serve) => return serve(common),
-        Some(NamesCommand::On { network }) => (network, Names::On),
-        Some(NamesCommand::Off { network }) => (network, Names::Off),
+        Some(NamesCommand::On { network, cluster }) => (network, Names::On, cluster),
+        Some(NamesCommand::Off { network, cluster }) => (network, Names::Off, cluster),
     };
-    let change = engine.set_names(&network, names, Mode::Apply)?;
-    ensure_used(engine, &common.state_dir);
-    out.change(Mode::Apply, &change, print::switched)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn status(state_dir: &Path) -> Result<Status> {
-    // Nothing is made: where there are no records, none are read.
-    let records = Records::open(state_dir, OpenMode::ReadOnly, NodeId::from_bits(0))
-        .map_err(engine::EngineError::from)?;
-    let book = Book::read(&records).map_err(engine::EngineError::from)?;
-    let networks = book.listed().iter().map(|listed| Network {
-        silent: listed
-            .gateways
-            .iter()
-            .copied()
-            .filter(|gateway| !names::answers(*gateway))
-            .collect(),
-        listed: listed.clone(),
-    });
-    Ok(Status {
-        networks: networks.collect(),
-        server: NamesLock::is_held(state_dir).then(|| Server {
-            pid: NamesLock::holder(state_dir).map(|holder| holder.pid),
-        }),
-    })
+    let place = cluster.place();
+    let wish = Switch {
+        network,
+        names,
+        place,
+    };
+    switch(wish, engine, &common.state_dir, out)
 }
 
 /// Becomes the server.
@@ -121,13 +97,17 @@ fn serve(common: &Common) -> Result<ExitCode> {
 
 /// As [`ensure`], where an endpoint of this node could ask.
 pub fn ensure_used(engine: &Engine, state_dir: &Path) {
-    let used = engine.endpoints().is_ok_and(|all| {
-        let mut names = all.iter().map(|endpoint| endpoint.names);
-        names.any(|names| names == Names::On)
-    });
-    if used {
+    if engine.has_askers().unwrap_or(false) {
         ensure(state_dir);
     }
+}
+
+/// As [`ensure_used`], for the agent: what goes wrong, it says.
+pub fn keep(engine: &Engine, state_dir: &Path) -> Result<(), String> {
+    if NamesLock::is_held(state_dir) || !engine.has_askers().unwrap_or(false) {
+        return Ok(());
+    }
+    names::ensure(state_dir).map_err(|error| error.to_string())
 }
 
 /// Has the server run for who was attached just now. Without it the rest of an endpoint works: what

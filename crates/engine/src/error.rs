@@ -58,6 +58,10 @@ pub enum EngineError {
         "network {0} has no names, so that an endpoint on it has no aliases; 'pontoon names on {0}' gives it names"
     )]
     NamesOff(NetworkName),
+    #[error(
+        "network {0} is the whole cluster's, and so are its names: 'pontoon names on {0}' or 'off', with --cluster, changes them on every node"
+    )]
+    NamesOfTheCluster(NetworkName),
     #[error("network {name} still has {endpoints} endpoint(s); detach them first")]
     NetworkInUse { name: NetworkName, endpoints: u32 },
     #[error("subnet {subnet} overlaps {holder}")]
@@ -301,6 +305,7 @@ impl EngineError {
             | Self::EndpointOnSeveral { .. }
             | Self::NoCommonFamily(_)
             | Self::NamesOff(_)
+            | Self::NamesOfTheCluster(_)
             | Self::Word(_) => ErrorClass::Usage,
             Self::Records(error) => of_records(error),
             Self::BackendMissing { source, .. } => match source.is_permission() {

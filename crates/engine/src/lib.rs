@@ -50,3 +50,4 @@ pub use request::{
 };
 pub use session::{Engine, Settings, now_secs};
 pub use trace::{EndpointPath, ProbeFrom, ProbeTo, TraceRequest, Traced};
+pub use whereabouts::NamedHere;

@@ -1,6 +1,6 @@
 //! Whether the endpoints of a network find each other by name. Answering is `names`'s.
 
-use model::{Names, Network, NetworkName};
+use model::{Names, Network, NetworkKind, NetworkName};
 use netstate::Plan;
 use netstate::nft::text::TABLE;
 use netstate::stack::StackChain;
@@ -13,7 +13,8 @@ impl Engine {
     /// kernel changes. Aliases stay recorded.
     ///
     /// # Errors
-    /// No such network; records that can't be written.
+    /// No such network, or one of the whole cluster, whose names are everywhere or nowhere; records
+    /// that can't be written.
     pub fn set_names(
         &self,
         network: &NetworkName,
@@ -24,13 +25,28 @@ impl Engine {
         session.settle()?;
         let network = session.network(network)?;
         Ok(Change {
-            outcome: session.with_names(network, names)?,
+            outcome: session.own_names(network, names)?,
             plan: Plan::default(),
         })
     }
 }
 
 impl Engine {
+    /// Whether there is an endpoint on a network with names: who could ask.
+    ///
+    /// # Errors
+    /// Records that can't be read.
+    pub fn has_askers(&self) -> Result<bool, EngineError> {
+        let records = self.records()?;
+        for record in records.networks()? {
+            let network = record.network;
+            if !network.names.are_off() && records.count_endpoints(network.id)? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether containers reach the gateway's port 53, as far as other firewalls' policies tell.
     /// Nothing to say where no network has names.
     pub(crate) fn names_check(&self) -> Option<Check> {
@@ -70,6 +86,20 @@ impl Engine {
 }
 
 impl Session<'_> {
+    /// As [`Session::with_names`], of a network that is this node's alone.
+    pub(crate) fn own_names(
+        &mut self,
+        network: Network,
+        names: Names,
+    ) -> Result<Network, EngineError> {
+        match network.kind {
+            NetworkKind::Overlay if network.names != names => {
+                Err(EngineError::NamesOfTheCluster(network.name))
+            }
+            NetworkKind::Overlay | NetworkKind::Bridge => self.with_names(network, names),
+        }
+    }
+
     /// The network as recorded from now on.
     pub(crate) fn with_names(
         &mut self,

@@ -65,7 +65,7 @@ impl Session<'_> {
             (Ok(network), NetworkChoice::OrCreate(wish)) => {
                 return match difference(wish, &network) {
                     None if wish.names == Some(Names::On) => {
-                        Ok((self.with_names(network, Names::On)?, None))
+                        Ok((self.own_names(network, Names::On)?, None))
                     }
                     None => Ok((network, None)),
                     Some(other) => Err(EngineError::NetworkDiffers {

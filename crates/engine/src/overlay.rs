@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use model::{
-    ClusterNode, Family, MTU_MIN_IPV6, Mtu, MtuSetting, Names, Network, NetworkKind, NetworkName,
-    Overlay, Prefix, Span, Subnet,
+    ClusterNode, Family, MTU_MIN_IPV6, Mtu, MtuSetting, Network, NetworkKind, NetworkName, Overlay,
+    Prefix, Span, Subnet,
 };
 use netstate::NodeFacts;
 use plan::{NetworkView, OverlayView, Peer, bridge_name};
@@ -211,7 +211,10 @@ impl Session<'_> {
     ) -> Result<bool, EngineError> {
         if let Some(record) = self.records.network_by_name(&overlay.name)? {
             return match record.network.kind {
-                NetworkKind::Overlay => Ok(false),
+                NetworkKind::Overlay => {
+                    self.with_names(record.network, overlay.names)?;
+                    Ok(false)
+                }
                 NetworkKind::Bridge => Err(EngineError::NetworkExists(overlay.name.clone())),
             };
         }
@@ -223,7 +226,7 @@ impl Session<'_> {
             bridge: bridge_name(&overlay.name, id),
             mtu: overlay.mtu,
             reach: overlay.reach,
-            names: Names::Off,
+            names: overlay.names,
             subnets,
         };
         let taken = self.taken(facts)?;

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use engine::{
-    AttachRequest, Engine, Mode, NetnsBefore, NetworkChoice, NewNetwork, Reconciled, Settings,
-    SubnetChoice, TakeOver, Why,
-};
-use model::{MtuSetting, Names, Rates, Reach};
+use engine::{Engine, Mode, NewNetwork, Reconciled, Settings, SubnetChoice, TakeOver, Why};
+use model::{MtuSetting, Names, Reach};
 use netstate::Plan;
 use testnet::Node;
+
+#[path = "overlay/request.rs"]
+mod request;
+
+use request::request;
 
 fn engine(node: &Node, announce: fn(&Plan)) -> Engine {
     Engine::new(Settings {
@@ -40,20 +42,7 @@ fn broken() -> Node {
     };
     engine.create_network(&network, Mode::Apply).unwrap();
     for name in ["c1", "c2", "c3"] {
-        let request = AttachRequest {
-            network: NetworkChoice::Existing("web".parse().unwrap()),
-            target: name.parse().unwrap(),
-            cni: None,
-            before: NetnsBefore::Create,
-            name: None,
-            addresses: Vec::new(),
-            mac: None,
-            ifname: None,
-            publish: Vec::new(),
-            rates: Rates::default(),
-            aliases: Vec::new(),
-        };
-        engine.attach(&request, Mode::Apply).unwrap();
+        engine.attach(&request("web", name), Mode::Apply).unwrap();
         node.sh(&format!("ip -n {name} addr flush dev eth0"));
     }
     node

@@ -54,6 +54,9 @@ pub fn creations(spec: &Spec) -> Vec<Vec<String>> {
         if network.span == Span::Stretched {
             line.push("--stretch".to_owned());
         }
+        if !spec.names.are_off() {
+            line.push("--names".to_owned());
+        }
         line.extend(["--vni".to_owned(), (FIRST_VNI + index).to_string()]);
         line
     };
@@ -87,12 +90,13 @@ fn text(spec: &Spec, nodes: &[Node]) -> String {
     for (index, network) in spec.networks.iter().enumerate() {
         let _ = write!(
             text,
-            "\n[[network]]\nname = \"{}\"\nsubnets = [{}]\nvni = {}\nbackend = \"{}\"\nstretch = {}\n",
+            "\n[[network]]\nname = \"{}\"\nsubnets = [{}]\nvni = {}\nbackend = \"{}\"\nstretch = {}\nnames = {}\n",
             network.name,
             quoted(&network.subnets),
             FIRST_VNI + index,
             network.backend,
             network.span == Span::Stretched,
+            !spec.names.are_off(),
         );
     }
     text

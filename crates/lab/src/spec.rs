@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::str::FromStr;
 
-use model::{Backend, Family, Mtu, NetworkName, Prefix, Span};
+use model::{Backend, Family, Mtu, Names, NetworkName, Prefix, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -181,6 +181,9 @@ pub struct Spec {
     pub underlay: Underlay,
     pub underlay_mtu: Mtu,
     pub networks: Vec<NetworkSpec>,
+    /// Of all of them.
+    #[serde(default)]
+    pub names: Names,
     pub store: StoreKind,
 }
 

@@ -63,6 +63,8 @@ pub enum ParseError {
         "{0:?} are no addresses of an endpoint of a stretched network: one of IPv4, and one of IPv6 where it has that"
     )]
     Whereabouts(Vec<IpAddr>),
+    #[error("{0:?} are no addresses of an endpoint: one, or one of IPv4 and then one of IPv6")]
+    EndpointAddresses(Vec<IpAddr>),
     #[error("node subnets of /{node_bits} are no parts of {prefix} that containers can use")]
     NodePrefix { prefix: Prefix, node_bits: u8 },
     #[error("the range {0} is in none of the network's subnets")]

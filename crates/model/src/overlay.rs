@@ -8,8 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Family, MtuSetting, Network, NetworkName, NodeId, NodeName, ParseError, Prefix, Reach, Subnet,
-    Whereabouts,
+    Family, MtuSetting, Named, Names, Network, NetworkName, NodeId, NodeName, ParseError, Prefix,
+    Reach, Subnet, Whereabouts,
 };
 
 /// The highest VNI (24 bits, RFC 7348 section 5).
@@ -170,6 +170,9 @@ pub struct Overlay {
     pub reach: Reach,
     #[serde(default)]
     pub span: Span,
+    /// Whether its endpoints find each other by name, on every node.
+    #[serde(default, skip_serializing_if = "Names::are_off")]
+    pub names: Names,
 }
 
 impl Overlay {
@@ -240,6 +243,9 @@ pub struct ClusterNode {
     /// Its endpoints on stretched networks, as far as it tells.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub endpoints: BTreeMap<NetworkName, Vec<Whereabouts>>,
+    /// Its endpoints by name, on networks with names, as far as it tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub named: BTreeMap<NetworkName, Vec<Named>>,
     /// When it last said that it is there, in seconds since 1970; `None` where nobody says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<u64>,
@@ -309,6 +315,7 @@ mod tests {
             mtu: MtuSetting::Auto,
             reach: Reach::Outside,
             span,
+            names: Names::Off,
         }
     }
 

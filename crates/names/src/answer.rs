@@ -7,7 +7,7 @@ use hickory_proto::rr::rdata::{A, AAAA, PTR};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use model::Family;
 
-use crate::book::{Asker, Book, Others, Owner};
+use crate::book::{Addresses, Asker, Book, Others, Owner};
 use crate::question::{Carrier, NoQuestion, Question};
 
 /// How long an answer may be kept, in seconds: containers come and go.
@@ -66,22 +66,29 @@ impl Answering {
         }
         let addresses = book.addresses(asker, &question.name()?)?;
         let mut answer = ours(question, ResponseCode::NoError);
-        let wanted = of_type(question.query.query_type(), addresses);
+        let wanted = self.turned(of_type(question.query.query_type(), addresses));
         let most = room_for(question, &wanted).min(ADDRESSES_MOST);
         answer.metadata.truncation = question.carrier == Carrier::Udp && most < wanted.len();
-        for address in self.turned(wanted).into_iter().take(most) {
+        for address in wanted.into_iter().take(most) {
             answer.add_answer(record(question, data(address)));
         }
         Some(answer)
     }
 
-    fn turned(&mut self, mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-        if !addresses.is_empty() {
-            let first = self.turn % addresses.len();
-            addresses.rotate_left(first);
+    /// This node's own first: what is near costs the underlay nothing.
+    fn turned(&mut self, addresses: Addresses) -> Vec<IpAddr> {
+        let mut all = Vec::new();
+        for mut group in [addresses.near, addresses.far] {
+            if !group.is_empty() {
+                let first = self.turn % group.len();
+                group.rotate_left(first);
+            }
+            all.append(&mut group);
+        }
+        if !all.is_empty() {
             self.turn = self.turn.wrapping_add(1);
         }
-        addresses
+        all
     }
 }
 
@@ -102,14 +109,16 @@ fn data(address: IpAddr) -> RData {
     }
 }
 
-fn of_type(kind: RecordType, mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    addresses.retain(|address| match (kind, Family::of(*address)) {
+fn of_type(kind: RecordType, mut addresses: Addresses) -> Addresses {
+    let fits = |address: &IpAddr| match (kind, Family::of(*address)) {
         (RecordType::ANY, _) | (RecordType::A, Family::Ipv4) | (RecordType::AAAA, Family::Ipv6) => {
             true
         }
         // There is the name, and it has no such record.
         _ => false,
-    });
+    };
+    addresses.near.retain(fits);
+    addresses.far.retain(fits);
     addresses
 }
 

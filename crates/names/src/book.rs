@@ -1,29 +1,47 @@
 //! Which names there are, and who sees which: the records as questions are answered from.
 //!
 //! An endpoint sees the names of the networks that its container is on, and the node those of the
-//! network whose gateway it asks. Nobody else is anybody.
+//! network whose gateway it asks. Nobody else is anybody. Of an overlay network, what other nodes
+//! tell of their endpoints is in the records too: as it was last heard, whatever runs or answers now.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use model::{Alias, EndpointId, NetnsId, NetworkId, NetworkName, Prefix, Reach};
+use model::{
+    EndpointId, Named, NetnsId, NetworkId, NetworkKind, NetworkName, NodeName, Prefix, Reach,
+};
 use serde::Serialize;
-use store::{EndpointLife, EndpointRecord, NetworkLife, NetworkRecord, Records, StoreError};
+use store::{
+    EndpointLife, EndpointRecord, Membership, NetworkLife, NetworkRecord, Records, StoreError,
+};
 
 /// A network with names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
     pub network: NetworkName,
+    pub kind: NetworkKind,
     /// Where it is asked: IPv4 first.
     pub gateways: Vec<IpAddr>,
     pub reach: Reach,
-    /// Each name in lower case, and all of its addresses.
+    /// Each name of this node's endpoints in lower case, and all of its addresses.
     pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// Those of the other nodes' endpoints, and where they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub elsewhere: BTreeMap<String, BTreeMap<NodeName, Vec<IpAddr>>>,
     /// What an address is called.
     #[serde(skip)]
     owners: HashMap<IpAddr, String>,
     #[serde(skip)]
     id: NetworkId,
+}
+
+/// The addresses of a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Of this node's endpoints.
+    pub near: Vec<IpAddr>,
+    /// Of other nodes'.
+    pub far: Vec<IpAddr>,
 }
 
 /// Who asks.
@@ -61,7 +79,8 @@ pub enum Owner<'b> {
 pub struct Book {
     listed: Vec<Listed>,
     endpoints: HashMap<IpAddr, Asker>,
-    gateways: HashMap<IpAddr, usize>,
+    /// Where questions come, for which network; and the node itself, asking from there.
+    gateways: HashMap<IpAddr, (usize, Asker)>,
     /// Of all networks of the node, with names and without.
     prefixes: Vec<Prefix>,
 }
@@ -77,21 +96,41 @@ impl Book {
                 true => records.endpoints()?,
                 false => Vec::new(),
             };
-            Ok(Self::new(&networks, &endpoints))
+            let overlay = |r: &NetworkRecord| is_listed(r) && is_overlay(r);
+            let membership = match networks.iter().any(overlay) {
+                true => records.membership()?,
+                false => None,
+            };
+            Ok(Self::new(&networks, &endpoints, membership.as_ref()))
         })
     }
 
-    pub fn new(networks: &[NetworkRecord], endpoints: &[EndpointRecord]) -> Self {
-        let of = |record: &NetworkRecord| listed(record, endpoints);
+    pub fn new(
+        networks: &[NetworkRecord],
+        endpoints: &[EndpointRecord],
+        membership: Option<&Membership>,
+    ) -> Self {
+        let of = |record: &NetworkRecord| {
+            let mut listed = listed(record, endpoints);
+            if let (true, Some(membership)) = (is_overlay(record), membership) {
+                listed.take_others(membership);
+            }
+            listed
+        };
         let mut listed: Vec<Listed> = networks.iter().filter(|r| is_listed(r)).map(of).collect();
         listed.sort_by(|a, b| a.network.cmp(&b.network));
         let gateways = listed.iter().enumerate();
-        let gateways = gateways.flat_map(|(at, l)| l.gateways.iter().map(move |g| (*g, at)));
-        let subnets = networks.iter().flat_map(|record| &record.network.subnets);
+        let gateways = gateways.flat_map(|(at, l)| {
+            let node = Asker {
+                networks: vec![at],
+                others: Others::Refused,
+            };
+            l.gateways.iter().map(move |g| (*g, (at, node.clone())))
+        });
         Self {
             endpoints: askers(&listed, endpoints),
             gateways: gateways.collect(),
-            prefixes: subnets.map(|subnet| subnet.prefix).collect(),
+            prefixes: prefixes(networks, membership),
             listed,
         }
     }
@@ -107,28 +146,31 @@ impl Book {
     }
 
     /// Whose question it is that came from `source` to `gateway`; `None` for one to be dropped.
-    pub fn asker(&self, source: IpAddr, gateway: IpAddr) -> Option<Asker> {
+    pub fn asker(&self, source: IpAddr, gateway: IpAddr) -> Option<&Asker> {
+        let (asked, _) = self.gateways.get(&gateway)?;
         if let Some(asker) = self.endpoints.get(&source) {
             // Of a container that is not on the network it asks at.
-            let at = self.gateways.get(&gateway)?;
-            return asker.networks.contains(at).then(|| asker.clone());
+            return asker.networks.contains(asked).then_some(asker);
         }
-        let asked = *self.gateways.get(&gateway)?;
-        let is_node = self.gateways.get(&source) == Some(&asked);
-        is_node.then(|| Asker {
-            networks: vec![asked],
-            others: Others::Refused,
-        })
+        let (own, node) = self.gateways.get(&source)?;
+        (own == asked).then_some(node)
+    }
+
+    /// Whether questions may come from this address at all.
+    pub fn knows(&self, source: IpAddr) -> bool {
+        self.endpoints.contains_key(&source) || self.gateways.contains_key(&source)
     }
 
     /// The addresses of a name in lower case; `None` where the asker sees no such name.
-    pub fn addresses(&self, asker: &Asker, name: &str) -> Option<Vec<IpAddr>> {
-        let seen = asker.networks.iter().filter_map(|at| self.listed.get(*at));
-        let found: Vec<&Vec<IpAddr>> = seen.filter_map(|l| l.names.get(name)).collect();
-        if found.is_empty() {
-            return None;
-        }
-        Some(found.into_iter().flatten().copied().collect())
+    pub fn addresses(&self, asker: &Asker, name: &str) -> Option<Addresses> {
+        let seen = || asker.networks.iter().filter_map(|at| self.listed.get(*at));
+        let near = seen().filter_map(|l| l.names.get(name)).flatten();
+        let far = seen().filter_map(|l| l.elsewhere.get(name));
+        let found = Addresses {
+            near: near.copied().collect(),
+            far: far.flat_map(BTreeMap::values).flatten().copied().collect(),
+        };
+        (found != Addresses::default()).then_some(found)
     }
 
     pub fn owner(&self, asker: &Asker, address: IpAddr) -> Owner<'_> {
@@ -147,59 +189,80 @@ fn is_listed(record: &NetworkRecord) -> bool {
     record.life == NetworkLife::Ready && !record.network.names.are_off()
 }
 
+fn is_overlay(record: &NetworkRecord) -> bool {
+    record.network.kind == NetworkKind::Overlay
+}
+
 fn listed(record: &NetworkRecord, endpoints: &[EndpointRecord]) -> Listed {
     let network = &record.network;
     let mut listed = Listed {
         network: network.name.clone(),
+        kind: network.kind,
         gateways: network.subnets.iter().map(|s| s.gateway).collect(),
         reach: network.reach,
         names: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
         owners: HashMap::new(),
         id: network.id,
     };
     let attached = |e: &&EndpointRecord| e.life == EndpointLife::Attached;
     let own = endpoints.iter().filter(attached).map(|e| &e.endpoint);
     for endpoint in own.filter(|e| e.network == network.id) {
-        let names = names_of(endpoint);
-        for address in &endpoint.addresses {
-            if let Some(first) = names.first() {
-                listed.owners.insert(*address, first.clone());
-            }
-        }
-        for name in names {
-            listed
-                .names
-                .entry(name)
-                .or_default()
-                .extend(&endpoint.addresses);
+        let named = Named::of(endpoint);
+        listed.take_owner(&named);
+        for name in named.names() {
+            let addresses = listed.names.entry(name).or_default();
+            addresses.extend(named.addresses());
         }
     }
     listed
 }
 
-/// Each once, its own name first.
-fn names_of(endpoint: &model::Endpoint) -> Vec<String> {
-    let short = endpoint.cni.as_ref().and_then(|cni| {
-        let short: String = cni.container.as_str().chars().take(SHORT_ID).collect();
-        short.parse::<Alias>().ok()
-    });
-    let aliases = endpoint.aliases.iter().cloned().chain(short);
-    let mut names = Vec::new();
-    for name in endpoint
-        .name
-        .in_dns()
-        .into_iter()
-        .chain(aliases.map(String::from))
-    {
-        if !names.contains(&name) {
-            names.push(name);
+impl Listed {
+    fn take_owner(&mut self, named: &Named) {
+        if let Some(first) = named.names().into_iter().next() {
+            for address in named.addresses() {
+                // Own ones come first, and stay.
+                let owner = self.owners.entry(*address);
+                owner.or_insert_with(|| first.clone());
+            }
         }
     }
-    names
+
+    /// What the other nodes tell of this network. Of one that the cluster has no more, or without
+    /// names, nothing counts.
+    fn take_others(&mut self, Membership { me, cluster }: &Membership) {
+        let overlay = cluster.networks.get(&self.network);
+        if overlay.is_none_or(|overlay| overlay.names.are_off()) {
+            return;
+        }
+        for (node, said) in cluster.nodes.iter().filter(|(node, _)| *node != me) {
+            for named in said.named.get(&self.network).into_iter().flatten() {
+                self.take_owner(named);
+                for name in named.names() {
+                    let nodes = self.elsewhere.entry(name).or_default();
+                    let addresses = nodes.entry(node.clone()).or_default();
+                    addresses.extend(named.addresses());
+                }
+            }
+        }
+    }
 }
 
-/// So many characters of a container's id are a name of it: what runtimes show people.
-const SHORT_ID: usize = 12;
+/// Whose addresses only this node, or its cluster, knows: of all networks here, and of the whole of
+/// those that are on other nodes too.
+fn prefixes(networks: &[NetworkRecord], membership: Option<&Membership>) -> Vec<Prefix> {
+    let here = networks.iter().flat_map(|record| &record.network.subnets);
+    let overlays = networks.iter().filter(|record| is_overlay(record));
+    let agreed = overlays.filter_map(|record| {
+        let cluster = &membership?.cluster;
+        cluster.networks.get(&record.network.name)
+    });
+    let whole = agreed.flat_map(|overlay| &overlay.prefixes);
+    here.map(|subnet| subnet.prefix)
+        .chain(whole.map(|part| part.prefix))
+        .collect()
+}
 
 /// The namespace of an endpoint, or the endpoint itself while its namespace is not known.
 fn container(record: &EndpointRecord) -> Result<&NetnsId, EndpointId> {

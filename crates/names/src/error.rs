@@ -31,6 +31,8 @@ pub enum Complaint {
         "can't answer at {address}, port 53: {source}; 'ss -lpn sport = :53' shows who listens there"
     )]
     Listen { address: IpAddr, source: io::Error },
+    #[error("{asker} asks more than 1,000 questions a second, and is answered no more than that")]
+    Flood { asker: IpAddr },
     #[error("can't read the records, and goes on with what they were: {0}")]
     Records(#[source] StoreError),
 }

@@ -1,8 +1,8 @@
-//! Records for tests: networks of both families, and containers on them.
+//! Records for tests, those of the server's too: networks of both families, and containers on them.
 
 use model::{
-    CniAttachment, Endpoint, EndpointId, Mac, Names, NetnsId, NetnsOrigin, Network, NetworkId,
-    NetworkKind, Rates, Reach, Subnet, Target,
+    Endpoint, EndpointId, Mac, Names, NetnsId, NetnsOrigin, Network, NetworkId, NetworkKind, Rates,
+    Reach, Subnet, Target,
 };
 use store::{EndpointLife, EndpointRecord, NetworkLife, NetworkRecord};
 
@@ -39,7 +39,7 @@ pub fn endpoint(network: u32, host: u32, name: &str, aliases: &[&str]) -> Endpoi
             cni: None,
             ifname: "eth0".parse().unwrap(),
             port: format!("pont{}", id.0).parse().unwrap(),
-            mac: Mac::ours([0, 0, 0, 1]),
+            mac: Mac::ours(id.0.to_be_bytes()),
             addresses: vec![
                 format!("10.{network}.0.{host}").parse().unwrap(),
                 format!("fd00:{network}::{host}").parse().unwrap(),
@@ -57,13 +57,4 @@ pub fn endpoint(network: u32, host: u32, name: &str, aliases: &[&str]) -> Endpoi
         origin: NetnsOrigin::Given,
         created_at: 0,
     }
-}
-
-/// Of a runtime's container with this id.
-pub fn of_container(mut record: EndpointRecord, id: &str) -> EndpointRecord {
-    record.endpoint.cni = Some(CniAttachment {
-        container: id.parse().unwrap(),
-        list: "podman".parse().unwrap(),
-    });
-    record
 }

@@ -3,11 +3,11 @@
 //! Everything that could be made to grow has a bound, in all and for one asker, so that one
 //! container can't take the server from the others.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
@@ -17,24 +17,25 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use crate::answer::{Answering, Outcome};
 use crate::book::Book;
-use crate::client::Client;
 use crate::error::{Complaint, NamesError};
+use crate::pace::{Pace, Verdict};
 use crate::question::{Carrier, QUESTION_MAX, Question};
+use crate::report::Report;
 use crate::resolvers::Resolvers;
 use crate::upstream::{Step, Upstream, Waiting};
 use crate::watch::Watch;
-use crate::ways::{Bound, Count, Way, fd_of, is_of_the_peer, wanted};
+use crate::ways::{Bound, Count, Way, fd_of, wanted};
 use crate::wires::listen_at;
 
 /// Questions at resolvers at once, and of one container.
 const FORWARDS: Bound = Bound { all: 384, one: 48 };
-/// Connections at once, and of one container.
-const CLIENTS: Bound = Bound { all: 256, one: 16 };
 /// Questions taken from one socket before the others have their turn.
 const BATCH: usize = 64;
 const EVENTS: usize = 64;
 /// How long until what failed is tried again: listening, and taking connections.
 const AGAIN: Duration = Duration::from_secs(2);
+
+mod streams;
 
 pub(crate) struct Server<'t> {
     epoll: OwnedFd,
@@ -50,6 +51,10 @@ pub(crate) struct Server<'t> {
     answering: Answering,
     forwards: Count,
     clients: Count,
+    pace: Pace,
+    /// As it was left beside the records last.
+    reported: Report,
+    dir: PathBuf,
     again: Instant,
     tell: &'t dyn Fn(&Complaint),
 }
@@ -74,6 +79,12 @@ impl<'t> Server<'t> {
             answering: Answering::default(),
             forwards: Count::default(),
             clients: Count::default(),
+            pace: Pace::default(),
+            reported: Report {
+                pid: std::process::id(),
+                refused: BTreeMap::new(),
+            },
+            dir: dir.to_owned(),
             again: Instant::now() + AGAIN,
             tell,
         };
@@ -129,6 +140,7 @@ impl<'t> Server<'t> {
         if self.again <= now {
             self.again = now + AGAIN;
             self.listen();
+            self.report(now);
             let posts: Vec<u64> = self.posts.values().flatten().copied().collect();
             posts.into_iter().for_each(|number| self.wait_for(number));
         }
@@ -142,6 +154,17 @@ impl<'t> Server<'t> {
                 true => self.upstream(number, Upstream::give_up),
                 false => self.remove(number),
             }
+        }
+    }
+
+    /// Leaves word of what was refused. Where it can't be written, nobody is worse off.
+    fn report(&mut self, now: Instant) {
+        let book = &self.book;
+        self.pace.forget(now, |asker| book.knows(asker));
+        let refused = self.pace.refused();
+        if refused != self.reported.refused {
+            self.reported.refused = refused;
+            let _ = self.reported.write(&self.dir);
         }
     }
 
@@ -246,10 +269,25 @@ impl<'t> Server<'t> {
                 at: from,
             };
             let gateway = *gateway;
+            if !self.admits(from.ip(), gateway) {
+                continue;
+            }
             if let Some(answer) = self.answer(&bytes[..n], Carrier::Udp, gateway, waiting) {
                 self.send(waiting, &answer);
             }
         }
+    }
+
+    /// Whether a question of this source is one to be answered, at this gateway and now.
+    fn admits(&mut self, source: IpAddr, gateway: IpAddr) -> bool {
+        if self.book.asker(source, gateway).is_none() {
+            return false;
+        }
+        let verdict = self.pace.take(source, Instant::now());
+        if verdict == Verdict::Complained {
+            (self.tell)(&Complaint::Flood { asker: source });
+        }
+        verdict == Verdict::Answered
     }
 
     /// The answer, where there is one at once.
@@ -261,7 +299,7 @@ impl<'t> Server<'t> {
         waiting: Waiting,
     ) -> Option<Vec<u8>> {
         let asker = self.book.asker(waiting.at.ip(), gateway)?;
-        match self.answering.outcome(&self.book, &asker, bytes, carrier) {
+        match self.answering.outcome(&self.book, asker, bytes, carrier) {
             Outcome::Drop => None,
             Outcome::Answer(answer) => Some(answer),
             Outcome::Forward(question) => self.forward(question, waiting),
@@ -293,72 +331,6 @@ impl<'t> Server<'t> {
         if let Some(Way::Udp(socket, _)) = self.ways.get(&waiting.way) {
             // Where it can't be sent, the container asks again.
             let _ = socket.send_to(answer, waiting.at);
-        }
-    }
-
-    fn connections(&mut self, number: u64) {
-        for _ in 0..BATCH {
-            let Some(Way::Tcp(listener, gateway)) = self.ways.get(&number) else {
-                return;
-            };
-            let gateway = *gateway;
-            match listener.accept() {
-                Ok((stream, peer)) => self.connected(stream, peer, gateway),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if is_of_the_peer(&error) => {}
-                Err(_) => {
-                    // Out of descriptors: it stays in line until some are free.
-                    let data = EventData::new_u64(number);
-                    let _ = epoll::modify(&self.epoll, listener, data, EventFlags::empty());
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Who is nobody, or has enough connections, is hung up on.
-    fn connected(&mut self, stream: std::net::TcpStream, peer: SocketAddr, gateway: IpAddr) {
-        let known = self.book.asker(peer.ip(), gateway).is_some();
-        if !known || !self.clients.has_room(peer.ip(), CLIENTS) {
-            return;
-        }
-        if let Ok(client) = Client::new(stream, peer, gateway) {
-            // Without room in the kernel it is hung up on, too.
-            let _ = self.add(Way::Client(Box::new(client)));
-        }
-    }
-
-    fn client(&mut self, number: u64) {
-        let Some(Way::Client(client)) = self.ways.get_mut(&number) else {
-            return;
-        };
-        match client.go_on() {
-            Ok(()) => self.converse(number),
-            Err(_) => self.remove(number),
-        }
-    }
-
-    /// Takes a client's questions as far as they can be taken now.
-    fn converse(&mut self, number: u64) {
-        while let Some(Way::Client(client)) = self.ways.get_mut(&number) {
-            let (peer, gateway) = (client.peer, client.gateway);
-            let Some(question) = client.question() else {
-                break;
-            };
-            let waiting = Waiting {
-                way: number,
-                at: peer,
-            };
-            let answer = self.answer(&question, Carrier::Tcp, gateway, waiting);
-            if let (Some(answer), Some(Way::Client(client))) = (answer, self.ways.get_mut(&number))
-                && client.answer(&answer).is_err()
-            {
-                return self.remove(number);
-            }
-        }
-        match self.ways.get(&number) {
-            Some(Way::Client(client)) if client.is_over() => self.remove(number),
-            _ => self.wait_for(number),
         }
     }
 

@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -48,7 +49,12 @@ pub fn ensure(state_dir: &Path) -> Result<(), StartError> {
     let said = hear(&mut child).map_err(|source| StartError::Spawn {
         path: path.clone(),
         source,
-    })?;
+    });
+    // An agent lives longer than the server may: somebody has to ask how that ended. Who has no room
+    // for a thread is not there for long either.
+    let waiting = thread::Builder::new().name("names".to_owned());
+    let _ = waiting.spawn(move || child.wait());
+    let said = said?;
     match said.strip_suffix(READY) {
         Some("") => Ok(()),
         Some(complaints) => Err(StartError::Complained(complaints.to_owned())),

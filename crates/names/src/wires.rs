@@ -10,6 +10,9 @@ use crate::resolvers::PORT;
 
 /// How many connections wait to be taken.
 const BACKLOG: i32 = 64;
+/// What waits to be read at most, in bytes: what one container sends in the moment before it is its
+/// turn to be refused, and still the others' questions behind it.
+const RECEIVE_BYTES: usize = 4 << 20;
 
 /// # Errors
 /// A port that another process has, or that is not ours to take.
@@ -34,6 +37,10 @@ fn bound(address: IpAddr, kind: SocketType) -> io::Result<OwnedFd> {
             sockopt::set_ipv6_v6only(&socket, true)?;
             sockopt::set_ipv6_freebind(&socket, true)?;
         }
+    }
+    if kind == SocketType::DGRAM {
+        // Without the privilege it is as long as the node's administrator lets it be.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BYTES);
     }
     if kind == SocketType::STREAM {
         // Connections of the one before, which was killed, still linger.

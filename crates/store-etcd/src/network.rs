@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{NetworkName, Overlay, Prefix};
+use model::{Names, NetworkName, Overlay, Prefix};
 use store::cluster::{ClusterError, Member, rules};
 
 use crate::change::Change;
@@ -33,6 +33,26 @@ impl Etcd {
             .if_none_newer(self.keys.networks(), view.revision)
             .put(&key, overlay);
         self.commit(change, key, ())
+    }
+
+    /// Nobody changes the network between looking and writing.
+    pub(crate) fn try_set_names(
+        &mut self,
+        name: &NetworkName,
+        names: Names,
+    ) -> Result<Attempt<bool>, ClusterError> {
+        let view = self.view()?;
+        let (overlay, revision) = view.network(name, &self.keys)?;
+        if overlay.names == names {
+            return Ok(Attempt::Done(false));
+        }
+        let overlay = Overlay {
+            names,
+            ..overlay.clone()
+        };
+        let key = Key::Network(name.clone());
+        let change = Change::new(&self.keys).if_unchanged(&key, revision);
+        self.commit(change.put(&key, &overlay), key, true)
     }
 
     /// Nobody claims a part of it between looking and removing.
@@ -107,6 +127,7 @@ impl Etcd {
             return Ok(Attempt::Done(()));
         }
         record.endpoints.remove(network);
+        record.named.remove(network);
         let key = Key::Node(member.name.clone());
         let mut change = Change::new(&self.keys)
             .if_unchanged(&key, revision)

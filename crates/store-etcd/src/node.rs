@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use model::{NetworkName, NodeName};
-use store::cluster::{ClusterError, Endpoints, Member, Unreadable, rules};
+use store::cluster::{ClusterError, Member, Told, Unreadable, told};
 
 use crate::change::{Change, OPS_MAX, own_keys};
 use crate::keys::Key;
@@ -36,6 +36,7 @@ impl Etcd {
                 underlay: underlay.to_vec(),
                 subnets: BTreeMap::new(),
                 endpoints: BTreeMap::new(),
+                named: BTreeMap::new(),
             };
             let change = Change::new(&self.keys).if_absent(&key).put(&key, &record);
             let change = change.map_err(|fault| self.refuse(fault))?;
@@ -69,22 +70,23 @@ impl Etcd {
     pub(crate) fn try_tell(
         &mut self,
         member: &Member,
-        endpoints: &Endpoints,
+        said: &Told,
     ) -> Result<Attempt<bool>, ClusterError> {
         let view = self.view()?;
         let (node, revision) = view.own_node(member, &self.keys)?;
-        if node.endpoints == *endpoints {
+        if node.endpoints == said.endpoints && node.named == said.named {
             return Ok(Attempt::Done(false));
         }
         let networks = |name: &NetworkName| view.networks.get(name)?.record.as_ref();
         let held = |name: &NetworkName| node.subnets.get(name);
-        let checked = rules::check_endpoints(endpoints, networks, held);
+        let checked = told::check(said, networks, held);
         checked.map_err(|why| ClusterError::Endpoints {
             node: member.name.clone(),
             why,
         })?;
         let record = NodeRecord {
-            endpoints: endpoints.clone(),
+            endpoints: said.endpoints.clone(),
+            named: said.named.clone(),
             ..node.clone()
         };
         let key = Key::Node(member.name.clone());

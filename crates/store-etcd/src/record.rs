@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use model::{NetworkName, NodeId, NodeName, Overlay, Prefix};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use store::cluster::{Endpoints, Member, rules};
+use store::cluster::{Endpoints, Member, NAMED_BYTES_MAX, NamedEndpoints, rules};
 
 use crate::error::Fault;
 
 /// The longest value that is looked at, in bytes: a node's with all the endpoints that it may tell
-/// of.
-const VALUE_BYTES_MAX: usize = 96 * 1024;
+/// of and name. etcd takes 1.5 MiB (`--max-request-bytes`).
+const VALUE_BYTES_MAX: usize = 96 * 1024 + NAMED_BYTES_MAX;
 
 /// A node, below its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub struct NodeRecord {
     pub subnets: BTreeMap<NetworkName, Vec<Prefix>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub endpoints: Endpoints,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub named: NamedEndpoints,
 }
 
 /// Who holds a node subnet.

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{NetworkName, NodeName, Overlay, Prefix};
+use model::{Names, NetworkName, NodeName, Overlay, Prefix};
 use store::cluster::{
-    CHANGE_TRIES, ClusterError, ClusterStore, Endpoints, Member, Revision, Snapshot, rules,
+    CHANGE_TRIES, ClusterError, ClusterStore, Member, Revision, Snapshot, Told, rules,
 };
 
 use crate::change::Change;
@@ -195,6 +195,10 @@ impl ClusterStore for Etcd {
         self.retry(|etcd, attempt| etcd.try_create(overlay, attempt))
     }
 
+    fn set_names(&mut self, network: &NetworkName, names: Names) -> Result<bool, ClusterError> {
+        self.retry(|etcd, _| etcd.try_set_names(network, names))
+    }
+
     fn remove_network(&mut self, name: &NetworkName) -> Result<(), ClusterError> {
         self.retry(|etcd, attempt| etcd.try_remove_network(name, attempt))
     }
@@ -217,12 +221,8 @@ impl ClusterStore for Etcd {
         self.retry(|etcd, attempt| etcd.try_claim(network, member, attempt))
     }
 
-    fn tell_endpoints(
-        &mut self,
-        member: &Member,
-        endpoints: &Endpoints,
-    ) -> Result<bool, ClusterError> {
-        self.retry(|etcd, _| etcd.try_tell(member, endpoints))
+    fn tell_endpoints(&mut self, member: &Member, told: &Told) -> Result<bool, ClusterError> {
+        self.retry(|etcd, _| etcd.try_tell(member, told))
     }
 
     fn release(&mut self, network: &NetworkName, member: &Member) -> Result<(), ClusterError> {

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Cluster, ClusterNode, NetworkName, NodeId, NodeName, Overlay, Prefix};
-use store::cluster::{ClusterError, Endpoints, Member, Revision, Snapshot, Unreadable, rules};
+use store::cluster::{
+    ClusterError, Endpoints, Member, NamedEndpoints, Revision, Snapshot, Unreadable, rules, told,
+};
 
 use crate::keys::{Key, Keys};
 use crate::record::{
@@ -127,12 +129,14 @@ impl View {
             }
         }
         let endpoints = self.endpoints(name, record.endpoints, &own, keys);
+        let named = self.named(name, record.named, &own, keys);
         ClusterNode {
             name: name.clone(),
             id: Some(record.id),
             underlay: record.underlay,
             subnets: own,
             endpoints,
+            named,
             seen_at: self.alive.get(name).copied().flatten(),
         }
     }
@@ -141,13 +145,13 @@ impl View {
     fn endpoints(
         &mut self,
         name: &NodeName,
-        told: Endpoints,
+        endpoints: Endpoints,
         own: &BTreeMap<NetworkName, Vec<Prefix>>,
         keys: &Keys,
     ) -> Endpoints {
         let networks = |name: &NetworkName| self.networks.get(name)?.record.as_ref();
-        match rules::check_endpoints(&told, networks, |name| own.get(name)) {
-            Ok(()) => told,
+        match told::check_endpoints(&endpoints, networks, |name| own.get(name)) {
+            Ok(()) => endpoints,
             Err(why) => {
                 self.unreadable.push(Unreadable {
                     key: keys.print(&Key::Node(name.clone())),
@@ -156,6 +160,29 @@ impl View {
                 Endpoints::new()
             }
         }
+    }
+
+    /// The endpoints that a node names, without those that are not the node's to name: their
+    /// addresses are of its own parts, so that what it says of them hurts nobody else.
+    fn named(
+        &mut self,
+        name: &NodeName,
+        named: NamedEndpoints,
+        own: &BTreeMap<NetworkName, Vec<Prefix>>,
+        keys: &Keys,
+    ) -> NamedEndpoints {
+        let networks = |name: &NetworkName| self.networks.get(name)?.record.as_ref();
+        let (kept, dropped) = told::own_named(named, networks, |name| own.get(name));
+        let others = dropped.len().saturating_sub(1);
+        if let Some(first) = dropped.into_iter().next() {
+            let why = match others {
+                0 => first.to_string(),
+                _ => format!("{first}, and {others} more of the kind"),
+            };
+            let key = keys.print(&Key::Node(name.clone()));
+            self.unreadable.push(Unreadable { key, why });
+        }
+        kept
     }
 
     /// The first of these subnets that is somebody else's, or no node subnet of the network.

@@ -2,7 +2,7 @@
 //!
 //! `Memory` is the reference, for tests and for many nodes in one process; `Static` reads a file
 //! that names the nodes, without any server. The others are crates of their own. `rules` decides
-//! what may enter a cluster; a store brings it about in one step, or not at all. All of it blocks:
+//! what may enter a cluster, `told` what a node may say of its endpoints; a store brings it about in one step, or not at all. All of it blocks:
 //! commands, agents' threads and tests call it alike. What the node knows of the cluster while the
 //! store is away is in its records, not here.
 
@@ -12,12 +12,13 @@ mod file_watch;
 mod memory;
 pub mod rules;
 mod static_file;
+pub mod told;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use model::{Cluster, NetworkName, NodeId, NodeName, Overlay, Prefix, Whereabouts};
+use model::{Cluster, Named, Names, NetworkName, NodeId, NodeName, Overlay, Prefix, Whereabouts};
 
 pub use document::FileFault;
 pub use error::{ClusterError, Said, Unreadable};
@@ -31,9 +32,23 @@ pub const CHANGE_TRIES: u32 = 20;
 
 /// How many endpoints a node tells of at most. Of those beyond the others learn as any switch does.
 pub const ENDPOINTS_MAX: usize = 1000;
+/// How many endpoints a node names at most, and in how many bytes ([`Named::told_bytes`]): a store
+/// keeps all that a node tells in one value, and whoever reads the cluster reads that of every node.
+/// Those beyond are found by name on their own node alone.
+pub const NAMED_MAX: usize = 1000;
+pub const NAMED_BYTES_MAX: usize = 256 * 1024;
 
 /// A node's endpoints on its stretched networks.
 pub type Endpoints = BTreeMap<NetworkName, Vec<Whereabouts>>;
+/// A node's endpoints by name, on its networks with names.
+pub type NamedEndpoints = BTreeMap<NetworkName, Vec<Named>>;
+
+/// What a node tells the others of its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    pub endpoints: Endpoints,
+    pub named: NamedEndpoints,
+}
 
 /// A node as itself: its name, and the identity of its records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +106,13 @@ pub trait ClusterStore: Send {
     /// `Contended`, and as `read`.
     fn create_network(&mut self, overlay: &Overlay) -> Result<(), ClusterError>;
 
+    /// Whether the endpoints of a network find each other by name, on every node. False where it is
+    /// so already.
+    ///
+    /// # Errors
+    /// `NetworkUnknown`; `Contended`, and as `read`.
+    fn set_names(&mut self, network: &NetworkName, names: Names) -> Result<bool, ClusterError>;
+
     /// Forgets a network that no node has a subnet of.
     ///
     /// # Errors
@@ -126,11 +148,7 @@ pub trait ClusterStore: Send {
     /// # Errors
     /// `NodeUnknown` (it joins first), `Endpoints` where they are not the node's to tell of;
     /// `Contended`, and as `read`.
-    fn tell_endpoints(
-        &mut self,
-        member: &Member,
-        endpoints: &Endpoints,
-    ) -> Result<bool, ClusterError>;
+    fn tell_endpoints(&mut self, member: &Member, told: &Told) -> Result<bool, ClusterError>;
 
     /// Gives the node's subnets of a network back. Success where it has none.
     ///

@@ -94,6 +94,8 @@ pub fn status(engine: &Engine, state_dir: &Path, place: Option<&ClusterPlace>) -
         Some(Ok(agent)) => {
             let trouble = agent.trouble.iter();
             wrong.extend(trouble.map(|trouble| format!("the agent: {}", trouble.message)));
+            let left_out = agent.left_out.iter();
+            wrong.extend(left_out.map(|record| format!("left out the record {record}")));
             Some(agent)
         }
         Some(Err(error)) => {
@@ -102,6 +104,9 @@ pub fn status(engine: &Engine, state_dir: &Path, place: Option<&ClusterPlace>) -
         }
         None => None,
     };
+    if me.is_some_and(|me| me.id.is_some()) {
+        wrong.extend(untold(engine)?);
+    }
     Ok(Status {
         id: engine.node_id()?,
         underlay: match me {
@@ -118,6 +123,17 @@ pub fn status(engine: &Engine, state_dir: &Path, place: Option<&ClusterPlace>) -
         peers,
         node,
     })
+}
+
+/// Endpoints that other nodes do not find by name.
+fn untold(engine: &Engine) -> Result<impl Iterator<Item = String>> {
+    let left_out = engine.named()?.left_out.into_iter();
+    Ok(left_out.map(|(network, count)| {
+        format!(
+            "network {network}: {count} endpoint(s) have too many names to tell the other nodes of, \
+             which don't find them; see 'pontoon names'"
+        )
+    }))
 }
 
 fn peers(cluster: &Cluster, me: Option<&NodeName>) -> Vec<ClusterNode> {

@@ -12,6 +12,8 @@ use crate::args::CniInstall;
 
 /// What a runtime may ask of the plugin.
 const CAPABILITIES: [&str; 5] = ["bandwidth", "dns", "ips", "mac", "portMappings"];
+/// And of a network with names.
+const ALIASES: &str = "aliases";
 
 /// A list with Pontoon's plugin and no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ struct Plugin {
     mtu: Option<MtuSetting>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bridge: Option<IfName>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    names: bool,
     capabilities: BTreeMap<String, bool>,
 }
 
@@ -71,7 +75,8 @@ impl Conflist {
             internal: args.internal,
             mtu: args.mtu,
             bridge: args.bridge,
-            capabilities: capabilities(),
+            names: args.names,
+            capabilities: capabilities(args.names),
         };
         Ok(Self {
             cni_version: args.cni_version,
@@ -97,15 +102,14 @@ pub fn is_written_here(bytes: &[u8], network: &NetworkName) -> bool {
     list.name == *network
         && plugin.network == *network
         && plugin.kind == PLUGIN
-        && plugin.capabilities == capabilities()
+        && plugin.capabilities == capabilities(plugin.names)
         && list.print().as_bytes() == bytes
 }
 
-fn capabilities() -> BTreeMap<String, bool> {
-    CAPABILITIES
-        .map(|name| (name.to_owned(), true))
-        .into_iter()
-        .collect()
+fn capabilities(names: bool) -> BTreeMap<String, bool> {
+    let aliases = names.then_some(ALIASES);
+    let all = CAPABILITIES.into_iter().chain(aliases);
+    all.map(|name| (name.to_owned(), true)).collect()
 }
 
 /// The subnets as a new network would have them; none where none is said.

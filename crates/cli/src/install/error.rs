@@ -14,9 +14,13 @@ pub enum InstallError {
     #[error("can't find out where this pontoon is: {0}")]
     FindOneself(#[source] io::Error),
     #[error(
-        "can't read the plugin {path}: {source}; it is looked for beside this pontoon: put pontoon-cni of the same version there ('make' builds both)"
+        "can't read the program {path}: {source}; it is looked for beside this pontoon: put {name} of the same version there ('make' builds both)"
     )]
-    ReadPlugin { path: PathBuf, source: io::Error },
+    ReadProgram {
+        name: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("can't read {path}: {source}")]
     Read { path: PathBuf, source: io::Error },
     #[error("{0} is no regular file; move it away, or choose another directory")]
@@ -43,7 +47,7 @@ impl InstallError {
         match self {
             Self::ConflistDiffers { .. } | Self::NotAFile(_) => ErrorClass::Taken,
             Self::FindOneself(source)
-            | Self::ReadPlugin { source, .. }
+            | Self::ReadProgram { source, .. }
             | Self::Read { source, .. }
             | Self::MakeDir { source, .. }
             | Self::Write { source, .. }

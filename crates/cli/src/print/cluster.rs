@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 use agent::{Joined, RemovedOverlay};
 use engine::{Adopted, Mode, Reconciled};
-use model::{ClusterNode, Family, MtuSetting, NodeName, Overlay, Reach, Span};
+use model::{ClusterNode, Family, MtuSetting, Names, NodeName, Overlay, Reach, Span};
 
 use super::audit::age;
 use super::reconciled;
@@ -91,8 +91,12 @@ fn described(overlay: &Overlay) -> String {
         Span::Node => "",
         Span::Stretched => " stretched over all nodes",
     };
+    let names = match overlay.names {
+        Names::Off => "",
+        Names::On => ", with names",
+    };
     format!(
-        "{}, {}{span}, VNI {}",
+        "{}, {}{span}, VNI {}{names}",
         parts.join(", "),
         overlay.backend,
         overlay.vni
@@ -128,6 +132,9 @@ pub fn overlay_as_toml(overlay: &Overlay) -> String {
     }
     if overlay.span == Span::Stretched {
         text += "stretch = true\n";
+    }
+    if !overlay.names.are_off() {
+        text += "names = true\n";
     }
     text
 }
@@ -242,6 +249,7 @@ mod tests {
             mtu: "1400".parse().unwrap(),
             reach: Reach::Internal,
             span: Span::Stretched,
+            names: Names::On,
         };
         let text = r#"[[network]]
 name = "blue"
@@ -252,6 +260,7 @@ backend = "vxlan"
 mtu = 1400
 internal = true
 stretch = true
+names = true
 "#;
         assert_eq!(overlay_as_toml(&overlay), text);
     }

@@ -1,5 +1,7 @@
 //! What an install or uninstall did to files, as text.
 
+use std::path::Path;
+
 use crate::install::{Act, Installed, Keep, Touched, Uninstalled};
 
 /// The words for a file that is written, replaced, removed.
@@ -37,15 +39,16 @@ fn line(file: &Touched, [write, replace, remove]: Words) -> String {
         Act::Removed => format!("{remove} {path}\n"),
         Act::Unchanged => format!("unchanged {path}\n"),
         Act::Absent => format!("{path} is not there\n"),
-        Act::Kept { why } => format!("kept {path}: {}\n", reason(why)),
+        Act::Kept { why } => format!("kept {path}: {}\n", reason(why, &file.path)),
     }
 }
 
-fn reason(why: &Keep) -> String {
+fn reason(why: &Keep, kept: &Path) -> String {
     match why {
         Keep::Differs => "it is not as 'pontoon cni install' writes it".to_owned(),
         Keep::NothingToCompare => {
-            "there is no pontoon-cni beside this pontoon to compare it with".to_owned()
+            let name = kept.file_name().unwrap_or_default().to_string_lossy();
+            format!("there is no {name} beside this pontoon to compare it with")
         }
         Keep::UsedBy(path) => format!("{} names it", path.display()),
     }

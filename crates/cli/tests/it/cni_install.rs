@@ -15,6 +15,8 @@ const OWN: &str = "/run/own/pontoon";
 const OWN_PLUGIN: &str = "/run/own/pontoon-cni";
 const BIN: &str = "/run/opt/cni/bin";
 const CONF: &str = "/run/etc/cni/net.d";
+const OWN_SERVER: &str = "/run/own/pontoon-names";
+const SERVER: &str = "/run/opt/cni/bin/pontoon-names";
 const PLUGIN: &str = "/run/opt/cni/bin/pontoon-cni";
 const LIST: &str = "/run/etc/cni/net.d/10-pontoon-pontoon.conflist";
 
@@ -94,6 +96,39 @@ fn install_puts_plugin_and_configuration_in_their_places() {
             .sh(&format!("ls -A {BIN} {CONF} | grep -c pontoon-"))
             .trim(),
         "2"
+    );
+}
+
+#[test]
+fn with_names_the_name_server_comes_and_goes_with_the_plugin() {
+    let site = Site::new();
+    let said = site.refused("--names", 1);
+    assert!(said.contains("pontoon-names"), "{said}");
+    assert_eq!(site.files(), "");
+    fs::write(OWN_SERVER, "the server").unwrap();
+    let said = site.install("--names");
+    let wrote = [PLUGIN, SERVER, LIST].map(|path| format!("wrote {path}\n"));
+    assert_eq!(said, wrote.concat());
+    assert_eq!(fs::read(SERVER).unwrap(), b"the server");
+    assert_eq!(mode(SERVER), 0o755);
+    let plugin = &list()["plugins"][0];
+    assert_eq!(plugin["names"], true);
+    assert_eq!(plugin["capabilities"]["aliases"], true);
+    // What it says is what the plugin understands.
+    let config = parse_config(&handed(&list())).unwrap();
+    assert_eq!(config.network.names, Some(model::Names::On));
+    // Another network without them still needs the plugin, and its configuration the server.
+    site.install("--network other");
+    let said = site.uninstall("");
+    assert!(said.contains(&format!("kept {SERVER}: ")), "{said}");
+    assert!(fs::exists(SERVER).unwrap());
+    let said = site.uninstall("--network other");
+    assert!(said.contains(&format!("removed {SERVER}\n")), "{said}");
+    assert_eq!(
+        site.0
+            .sh(&format!("ls -A {BIN} {CONF} | grep -c pontoon- || true"))
+            .trim(),
+        "0"
     );
 }
 

@@ -107,6 +107,11 @@ impl Ground {
     /// Attaches a new container; its addresses, IPv4 first.
     pub fn attach(&self, node: &str, network: &str, name: &str) -> Vec<String> {
         self.lab(&format!("attach {node} {network} {name}"));
+        self.addresses(node, name)
+    }
+
+    /// The addresses of a container, IPv4 first.
+    pub fn addresses(&self, node: &str, name: &str) -> Vec<String> {
         let status = self.node_status(node);
         let endpoints = status["endpoints"].as_array().unwrap();
         let mut all = endpoints.iter();

@@ -8,6 +8,7 @@ mod faults;
 mod ground;
 mod known;
 mod life;
+mod names;
 mod nodes;
 mod pulse;
 mod refusals;

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-use testnet::output_within;
+use testnet::{output, output_within, wait_until};
 
 use crate::ground::{assert_same, bin_dir};
 use crate::node::PontoonNode;
@@ -33,6 +34,7 @@ const COMMANDS: &[&str] = &[
     "doctor",
 ];
 const DEMO_BOUND: Duration = Duration::from_secs(90);
+const ENDED: Duration = Duration::from_secs(10);
 
 fn root() -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -54,10 +56,42 @@ fn every_command_of_the_readme_works() {
     let _outside = node.outside();
     let blocks = blocks("sh");
     assert!(blocks.len() > 10, "{} blocks", blocks.len());
+    node.sh("mount --make-rshared /run");
     for block in &blocks {
-        node.script(block);
+        let out = output(&mut apart(&node, block));
+        let _ = out.expect_success(block);
     }
     node.assert_settled();
+}
+
+/// A block of the README with processes of its own: what it starts ends with it, however it ends.
+/// What it mounts below `/run` is the node's.
+fn apart(node: &PontoonNode, block: &str) -> Command {
+    let path = format!("{}:{}", bin_dir(), std::env::var("PATH").unwrap());
+    let mut command = (**node).command("unshare");
+    command
+        .args(["--fork", "--kill-child", "--pid", "--mount"])
+        .args(["--propagation", "unchanged", "sh", "-euc"])
+        .arg(format!("mount -t proc proc /proc\n{block}"))
+        .env("PATH", path);
+    command
+}
+
+#[test]
+fn what_a_block_of_the_readme_starts_ends_with_it() {
+    let node = PontoonNode::new();
+    node.sh("mount --make-rshared /run");
+    let block = "pontoon network create shop --names\npontoon attach shop till --create\n";
+    let out = output(&mut apart(&node, &format!("{block} pontoon names\nexit 3")));
+    assert!(
+        out.code == 3 && out.stdout.contains("server: running"),
+        "{out}"
+    );
+    // A process without a parent of its own ends with its namespace, a moment later.
+    wait_until("the name server is gone", ENDED, || {
+        node.pontoon("names").contains("server: not running")
+    });
+    node.sh("ip netns exec till true");
 }
 
 #[test]

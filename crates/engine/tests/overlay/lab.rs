@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use engine::{
-    Adopted, AttachRequest, Engine, Mode, NetnsBefore, NetworkChoice, Settings, TakeOver,
-};
+use engine::{Adopted, AttachRequest, Engine, Mode, Settings, TakeOver};
 use model::{
     Backend, Cluster, ClusterNode, MtuSetting, NodeName, Overlay, OverlayPrefix, Reach, Span,
 };
 use store::Membership;
 use testnet::{Netns, Node, Transport, wait_until};
+
+pub use crate::request::request;
 
 pub const NODES: usize = 3;
 const PORT: u16 = 80;
@@ -48,6 +48,7 @@ pub fn overlay(name: &str, number: u8, backend: Backend) -> Overlay {
         mtu: MtuSetting::Auto,
         reach: Reach::Outside,
         span: Span::Node,
+        names: model::Names::Off,
     }
 }
 
@@ -59,23 +60,6 @@ pub fn elsewhere(visit: impl FnOnce() + Send) {
 /// How long a test waits for what takes a moment.
 pub fn patience() -> Duration {
     UNDERLAY_BOUND
-}
-
-/// For a new namespace, with nothing asked for.
-pub fn request(network: &str, name: &str) -> AttachRequest {
-    AttachRequest {
-        network: NetworkChoice::Existing(network.parse().unwrap()),
-        target: name.parse().unwrap(),
-        cni: None,
-        before: NetnsBefore::Create,
-        name: None,
-        addresses: Vec::new(),
-        mac: None,
-        ifname: None,
-        publish: Vec::new(),
-        rates: model::Rates::default(),
-        aliases: Vec::new(),
-    }
 }
 
 impl Lab {
@@ -111,6 +95,7 @@ impl Lab {
                 underlay: underlay(n, families),
                 subnets: subnets.collect::<BTreeMap<_, _>>(),
                 endpoints: BTreeMap::new(),
+                named: BTreeMap::new(),
                 seen_at: None,
             };
             cluster.nodes.insert(name, member);

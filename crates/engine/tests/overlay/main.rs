@@ -6,6 +6,7 @@
 mod ipip;
 mod known;
 mod lab;
+mod request;
 mod rules;
 mod stretched;
 

@@ -20,8 +20,8 @@ fn book(reach: Reach, shared: u32) -> (Book, Asker) {
     for host in 3..3 + shared {
         endpoints.push(endpoint(1, host, &format!("c{host}"), &["all"]));
     }
-    let book = Book::new(&[network(1, "web", Names::On, reach)], &endpoints);
-    let asker = book.asker(ip("10.1.0.2"), ip("10.1.0.1")).unwrap();
+    let book = Book::new(&[network(1, "web", Names::On, reach)], &endpoints, None);
+    let asker = book.asker(ip("10.1.0.2"), ip("10.1.0.1")).unwrap().clone();
     (book, asker)
 }
 

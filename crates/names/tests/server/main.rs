@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod flood;
 mod ground;
 mod others;
 mod resolve;

@@ -1,9 +1,11 @@
 //! Records that say nothing, or too much.
 
-use model::{NetworkName, Overlay, Span};
-use store::cluster::{ClusterError, ClusterStore, ENDPOINTS_MAX, Endpoints};
+use model::{Named, NetworkName, Overlay, Span};
+use store::cluster::{
+    ClusterError, ClusterStore, ENDPOINTS_MAX, Endpoints, NAMED_BYTES_MAX, NAMED_MAX, Told,
+};
 
-use crate::contract::{NOW, blue, claim, join, overlay, texts, told, word};
+use crate::contract::{NOW, blue, claim, join, named, overlay, texts, told, word};
 use crate::server::Server;
 
 const ROOT: &str = "/pontoon/v1/cluster";
@@ -145,7 +147,78 @@ fn a_node_that_tells_of_what_is_not_its_own_is_told_of_and_keeps_its_part() {
     server.ctl(&["put", &format!("{ROOT}/nodes/b"), &lie(r#"["10.50.1.2"]"#)]);
     let snapshot = store.read().unwrap();
     assert_eq!(snapshot.unreadable, []);
-    assert_eq!(snapshot.cluster.nodes[&b.name].endpoints, truth);
+    assert_eq!(snapshot.cluster.nodes[&b.name].endpoints, truth.endpoints);
+}
+
+#[test]
+fn a_node_that_names_what_is_not_its_own_keeps_its_other_names() {
+    let server = Server::start();
+    let mut store = server.etcd();
+    store.create_network(&blue()).unwrap();
+    let (a, b) = (join(&mut store, "a", 1), join(&mut store, "b", 2));
+    claim(&mut store, "blue", &a);
+    claim(&mut store, "blue", &b);
+    let truth = named("blue", &[("web", "10.50.1.2")]);
+    store.tell_endpoints(&b, &truth).unwrap();
+    let lie = |network: &str, named: &str| {
+        format!(
+            r#"{{"id":"{}","underlay":["192.0.2.66"],"subnets":{{"blue":["10.50.1.0/24"]}},"named":{{"blue":[{{"name":"web","aliases":["all"],"addresses":["10.50.1.2"]}}],"{network}":[{named}]}}}}"#,
+            b.id
+        )
+    };
+    for (network, one, says) in [
+        (
+            "green",
+            r#"{"name":"x","addresses":["10.50.1.3"]}"#,
+            "not a network",
+        ),
+        ("red", r#"{"name":"x","addresses":["10.50.0.2"]}"#, "1 more"),
+    ] {
+        let twice = [one, one].join(",");
+        store
+            .create_network(&overlay("red", 9, &[("10.60.0.0/16", 24)]))
+            .unwrap_or_default();
+        server.ctl(&["put", &format!("{ROOT}/nodes/b"), &lie(network, &twice)]);
+        let snapshot = store.read().unwrap();
+        assert!(snapshot.unreadable[0].why.contains(says), "{snapshot:?}");
+        assert_eq!(snapshot.cluster.nodes[&b.name].named, truth.named);
+    }
+    // Not even a word: then nothing of the record counts, and its name stays the node's.
+    let torn = r#"{"name":"../x","addresses":["10.50.1.3"]}"#;
+    server.ctl(&["put", &format!("{ROOT}/nodes/b"), &lie("red", torn)]);
+    let snapshot = store.read().unwrap();
+    assert!(
+        snapshot.unreadable[0].why.contains("not the JSON"),
+        "{snapshot:?}"
+    );
+    assert!(!snapshot.cluster.nodes.contains_key(&b.name));
+}
+
+#[test]
+fn as_much_as_a_node_may_name_is_kept_and_read() {
+    let server = Server::start();
+    let mut store = server.etcd();
+    let big = overlay("blue", 4096, &[("10.48.0.0/12", 16)]);
+    store.create_network(&big).unwrap();
+    let a = join(&mut store, "a", 1);
+    claim(&mut store, "blue", &a);
+    let name = |n: usize| format!("{n:0>62}");
+    let mut told = Told::default();
+    let of_blue = told.named.entry(word("blue")).or_default();
+    for n in 0..NAMED_MAX {
+        let address = format!("10.48.{}.{}", 1 + n / 250, n % 250);
+        let aliases = vec![word(&name(n)), word(&format!("a{n}"))];
+        of_blue.push(Named::new(word(&format!("c{n}")), aliases, vec![word(&address)]).unwrap());
+    }
+    let bytes: usize = of_blue.iter().map(Named::told_bytes).sum();
+    assert!(
+        bytes <= NAMED_BYTES_MAX && bytes * 2 > NAMED_BYTES_MAX,
+        "{bytes}"
+    );
+    assert!(store.tell_endpoints(&a, &told).unwrap());
+    let snapshot = store.read().unwrap();
+    assert_eq!(snapshot.unreadable, []);
+    assert_eq!(snapshot.cluster.nodes[&a.name].named, told.named);
 }
 
 #[test]

@@ -16,16 +16,18 @@
 //! mtu = "auto"
 //! internal = false
 //! stretch = false
+//! names = false
 //! ```
 //!
-//! `node-prefix`, `backend`, `mtu`, `internal` and `stretch` may be left out.
+//! `node-prefix`, `backend`, `mtu`, `internal`, `stretch` and `names` may be left out. No node writes
+//! the file: with `names` each node answers for its own endpoints' names alone.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
 use model::{
-    Backend, Cluster, ClusterNode, Family, MtuSetting, NetworkName, NodeName, Overlay,
+    Backend, Cluster, ClusterNode, Family, MtuSetting, Names, NetworkName, NodeName, Overlay,
     OverlayPrefix, ParseError, Prefix, Reach, Span, Vni,
 };
 use serde::Deserialize;
@@ -105,6 +107,8 @@ struct NetworkEntry {
     internal: bool,
     #[serde(default)]
     stretch: bool,
+    #[serde(default)]
+    names: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -201,6 +205,7 @@ fn overlay(entry: &NetworkEntry) -> Result<Overlay, FileFault> {
         } else {
             Span::Node
         },
+        names: if entry.names { Names::On } else { Names::Off },
     })
 }
 
@@ -233,6 +238,7 @@ fn parse_node(
         underlay,
         subnets,
         endpoints: BTreeMap::new(),
+        named: BTreeMap::new(),
         seen_at: None,
     })
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use model::{NetworkName, NodeId, NodeName, ParseError, Prefix, Vni};
 
 use super::document::FileFault;
-use super::rules::NotItsOwn;
+use super::told::NotItsOwn;
 
 /// What a store's own library said.
 pub type Said = Box<dyn Error + Send + Sync>;

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{Cluster, ClusterNode, NetworkName, NodeName, Overlay, Prefix};
+use model::{Cluster, ClusterNode, Names, NetworkName, NodeName, Overlay, Prefix};
 
 use super::{
-    ClusterError, ClusterStore, Endpoints, Member, Revision, SILENT_GRACE_SECS, Snapshot, rules,
+    ClusterError, ClusterStore, Member, Revision, SILENT_GRACE_SECS, Snapshot, Told, rules, told,
 };
 
 /// A handle; its clones see the same cluster.
@@ -102,6 +102,18 @@ impl ClusterStore for Memory {
         Ok(())
     }
 
+    fn set_names(&mut self, network: &NetworkName, names: Names) -> Result<bool, ClusterError> {
+        let mut state = self.lock();
+        let kept = state.cluster.networks.get_mut(network);
+        let kept = kept.ok_or_else(|| ClusterError::NetworkUnknown(network.clone()))?;
+        let changed = kept.names != names;
+        kept.names = names;
+        if changed {
+            self.tell(state);
+        }
+        Ok(changed)
+    }
+
     fn remove_network(&mut self, name: &NetworkName) -> Result<(), ClusterError> {
         let mut state = self.lock();
         state.network(name)?;
@@ -145,6 +157,7 @@ impl ClusterStore for Memory {
                     underlay,
                     subnets: BTreeMap::new(),
                     endpoints: BTreeMap::new(),
+                    named: BTreeMap::new(),
                     seen_at: Some(now_secs),
                 };
                 state.cluster.nodes.insert(member.name.clone(), node);
@@ -179,6 +192,7 @@ impl ClusterStore for Memory {
         let node = state.node(member).ok();
         let released = node.is_some_and(|node| {
             node.endpoints.remove(network);
+            node.named.remove(network);
             node.subnets.remove(network).is_some()
         });
         if released {
@@ -187,19 +201,15 @@ impl ClusterStore for Memory {
         Ok(())
     }
 
-    fn tell_endpoints(
-        &mut self,
-        member: &Member,
-        endpoints: &Endpoints,
-    ) -> Result<bool, ClusterError> {
+    fn tell_endpoints(&mut self, member: &Member, said: &Told) -> Result<bool, ClusterError> {
         let mut state = self.lock();
         let known = state.node(member)?.clone();
-        if known.endpoints == *endpoints {
+        if known.endpoints == said.endpoints && known.named == said.named {
             return Ok(false);
         }
         let networks = &state.cluster.networks;
-        let checked = rules::check_endpoints(
-            endpoints,
+        let checked = told::check(
+            said,
             |name| networks.get(name),
             |name| known.subnets.get(name),
         );
@@ -207,7 +217,9 @@ impl ClusterStore for Memory {
             node: member.name.clone(),
             why,
         })?;
-        state.node(member)?.endpoints.clone_from(endpoints);
+        let node = state.node(member)?;
+        node.endpoints.clone_from(&said.endpoints);
+        node.named.clone_from(&said.named);
         self.tell(state);
         Ok(true)
     }

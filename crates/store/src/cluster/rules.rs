@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use model::{Family, NetworkName, NodeName, Overlay, Prefix, Span, Vni, Whereabouts};
+use model::{Family, NetworkName, NodeName, Overlay, Prefix, Vni};
 
-use super::{ClusterError, ENDPOINTS_MAX, Endpoints, Member};
+use super::{ClusterError, Member};
 
 /// The lowest VNI that is picked: those below are left to administrators, and to the VLAN numbers
 /// that some switches map to them.
@@ -83,71 +83,6 @@ pub fn check_underlay(addresses: &[IpAddr]) -> Result<Vec<IpAddr>, ClusterError>
     } else {
         Err(ClusterError::Underlay(addresses.to_vec()))
     }
-}
-
-/// Why a node can't tell of endpoints.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotItsOwn {
-    #[error("it tells of {0} endpoints, at most {ENDPOINTS_MAX}")]
-    TooMany(usize),
-    #[error(
-        "it tells of endpoints of {0}, which is not stretched, or not a network of the cluster"
-    )]
-    Network(NetworkName),
-    #[error("it tells of {address} of {network}, which is not of its part")]
-    Address {
-        address: IpAddr,
-        network: NetworkName,
-    },
-    #[error("it tells of {address} of {network} twice")]
-    Twice {
-        address: IpAddr,
-        network: NetworkName,
-    },
-}
-
-/// Whether a node may tell of these endpoints: each address is of its own part of a stretched
-/// network, and no other endpoint's. `held` is that part, where it has one.
-///
-/// # Errors
-/// Of the first that it may not.
-pub fn check_endpoints<'a>(
-    endpoints: &Endpoints,
-    networks: impl Fn(&NetworkName) -> Option<&'a Overlay>,
-    held: impl Fn(&NetworkName) -> Option<&'a Vec<Prefix>>,
-) -> Result<(), NotItsOwn> {
-    let count = endpoints.values().map(Vec::len).sum();
-    if count > ENDPOINTS_MAX {
-        return Err(NotItsOwn::TooMany(count));
-    }
-    for (name, told) in endpoints {
-        let stretched = networks(name).filter(|overlay| overlay.span == Span::Stretched);
-        if stretched.is_none() {
-            return Err(NotItsOwn::Network(name.clone()));
-        }
-        check_addresses(name, told, held(name).map_or(&[], Vec::as_slice))?;
-    }
-    Ok(())
-}
-
-fn check_addresses(
-    name: &NetworkName,
-    told: &[Whereabouts],
-    held: &[Prefix],
-) -> Result<(), NotItsOwn> {
-    let mut seen = BTreeSet::new();
-    for address in told.iter().flat_map(|one| one.addresses()) {
-        let network = || name.clone();
-        if !held.iter().any(|part| part.contains(address)) {
-            let network = network();
-            return Err(NotItsOwn::Address { address, network });
-        }
-        if !seen.insert(address) {
-            let network = network();
-            return Err(NotItsOwn::Twice { address, network });
-        }
-    }
-    Ok(())
 }
 
 /// How many nodes a network has room for.

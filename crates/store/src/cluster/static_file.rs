@@ -8,11 +8,11 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use model::{Cluster, ClusterNode, NetworkName, NodeName, Overlay, Prefix};
+use model::{Cluster, ClusterNode, Names, NetworkName, NodeName, Overlay, Prefix};
 
 use super::document::parse_document;
 use super::file_watch::FileWatch;
-use super::{ClusterError, ClusterStore, Endpoints, Member, Revision, Snapshot, rules};
+use super::{ClusterError, ClusterStore, Member, Revision, Snapshot, Told, rules};
 
 /// The cluster that one file names.
 #[derive(Debug)]
@@ -105,6 +105,10 @@ impl ClusterStore for Static {
         self.read_only()
     }
 
+    fn set_names(&mut self, _: &NetworkName, _: Names) -> Result<bool, ClusterError> {
+        self.read_only()
+    }
+
     fn remove_network(&mut self, _: &NetworkName) -> Result<(), ClusterError> {
         self.read_only()
     }
@@ -138,8 +142,9 @@ impl ClusterStore for Static {
         subnets.ok_or_else(|| ClusterError::NetworkUnknown(network.clone()))
     }
 
-    /// Nobody writes the file: what is where is learnt from the packets.
-    fn tell_endpoints(&mut self, member: &Member, _: &Endpoints) -> Result<bool, ClusterError> {
+    /// Nobody writes the file: what is where is learnt from the packets, and names are each node's
+    /// own.
+    fn tell_endpoints(&mut self, member: &Member, _: &Told) -> Result<bool, ClusterError> {
         self.node(&member.name).map(|_| false)
     }
 

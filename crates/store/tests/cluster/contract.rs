@@ -1,16 +1,16 @@
 //! What every store that can be changed does. The adapters' crates run it too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use model::{
-    Backend, MtuSetting, NetworkName, NodeId, NodeName, Overlay, OverlayPrefix, Prefix, Reach,
-    Span, Whereabouts,
+    Backend, MtuSetting, Names, NetworkName, NodeId, NodeName, Overlay, OverlayPrefix, Prefix,
+    Reach, Span,
 };
-use store::cluster::{ClusterError, ClusterStore, ENDPOINTS_MAX, Endpoints, Member, Snapshot};
+use store::cluster::{ClusterError, ClusterStore, Member, Snapshot};
 
 /// A moment, in seconds since 1970.
 pub const NOW: u64 = 1_800_000_000;
@@ -20,6 +20,11 @@ pub const WAKE_BOUND: Duration = Duration::from_secs(20);
 pub const QUIET: Duration = Duration::from_millis(200);
 /// How many nodes claim at once.
 const CROWD: u64 = 50;
+
+#[path = "telling.rs"]
+mod telling;
+
+pub use telling::*;
 
 /// A cluster that the test alone uses.
 pub trait Ground: Sync {
@@ -51,6 +56,8 @@ macro_rules! contract {
             a_changed_underlay_is_told_and_keeps_the_subnets
             endpoints_are_told_until_others_are_or_the_part_is_released
             endpoints_of_others_are_not_told
+            names_are_told_until_others_are_or_the_part_is_released
+            a_network_has_names_when_somebody_says_so
             a_wait_ends_at_a_change_and_not_before
             a_sign_of_life_wakes_nobody
         );
@@ -87,6 +94,7 @@ pub fn overlay(name: &str, vni: u32, prefixes: &[(&str, u8)]) -> Overlay {
         mtu: MtuSetting::Auto,
         reach: Reach::Outside,
         span: Span::Node,
+        names: Names::Off,
     }
 }
 
@@ -436,80 +444,6 @@ pub fn a_changed_underlay_is_told_and_keeps_the_subnets(ground: &dyn Ground) {
     let node = &snapshot.cluster.nodes[&a.name];
     assert_eq!(node.underlay, moved);
     assert_eq!(node.subnets[&word::<NetworkName>("blue")], before);
-}
-
-/// The blue network as one Ethernet, with a node in it.
-fn stretched(store: &mut dyn ClusterStore) -> (Overlay, Member) {
-    let blue = Overlay {
-        span: Span::Stretched,
-        ..overlay("blue", 4096, &[("10.50.0.0/16", 24), ("fd00:50::/48", 64)])
-    };
-    store.create_network(&blue).unwrap();
-    let a = join(store, "a", 1);
-    claim(store, "blue", &a);
-    (blue, a)
-}
-
-/// Endpoints of the blue network.
-pub fn told(endpoints: &[&[&str]]) -> Endpoints {
-    let one = |addresses: &&[&str]| {
-        let addresses: Vec<_> = addresses.iter().map(|text| word(text)).collect();
-        Whereabouts::new(&addresses).unwrap()
-    };
-    BTreeMap::from([(word("blue"), endpoints.iter().map(one).collect())])
-}
-
-pub fn endpoints_are_told_until_others_are_or_the_part_is_released(ground: &dyn Ground) {
-    let mut store = ground.open();
-    let (_, a) = stretched(&mut *store);
-    let of_a = |store: &mut dyn ClusterStore| {
-        let cluster = store.read().unwrap().cluster;
-        cluster.nodes[&a.name].endpoints.clone()
-    };
-    let first = told(&[&["10.50.0.2", "fd00:50::2"], &["10.50.0.3"]]);
-    assert!(store.tell_endpoints(&a, &first).unwrap());
-    assert_eq!(of_a(&mut *ground.open()), first);
-    let before = store.read().unwrap().revision;
-    assert!(!store.tell_endpoints(&a, &first).unwrap());
-    assert_eq!(store.read().unwrap().revision.count, before.count);
-    let second = told(&[&["10.50.0.3"]]);
-    let other = ground.open().tell_endpoints(&member("a", 2), &second);
-    assert!(matches!(other, Err(ClusterError::NodeUnknown(_))));
-    assert!(ground.open().tell_endpoints(&a, &second).unwrap());
-    assert!(store.wait(&before, WAKE_BOUND).unwrap());
-    assert_eq!(of_a(&mut *store), second);
-    // What else a node says leaves them as they are.
-    store.join(&a, &[word("192.0.2.77")], NOW).unwrap();
-    assert_eq!(of_a(&mut *store), second);
-    store.release(&word("blue"), &a).unwrap();
-    assert_eq!(of_a(&mut *store), Endpoints::new());
-}
-
-pub fn endpoints_of_others_are_not_told(ground: &dyn Ground) {
-    let mut store = ground.open();
-    let (_, a) = stretched(&mut *store);
-    let b = join(&mut *store, "b", 2);
-    claim(&mut *store, "blue", &b);
-    store
-        .create_network(&overlay("plain", 4097, &[("10.60.0.0/16", 24)]))
-        .unwrap();
-    claim(&mut *store, "plain", &a);
-    let mut plain = told(&[&["10.60.0.2"]]);
-    let of_blue = plain.remove(&word::<NetworkName>("blue")).unwrap();
-    plain.insert(word("plain"), of_blue);
-    for (claimed, says) in [
-        (told(&[&["10.50.1.2"]]), "10.50.1.2 of blue"),
-        (told(&[&["10.50.0.2", "fd00:50:0:1::2"]]), "fd00:50:0:1::2"),
-        (told(&[&["10.50.0.2"], &["10.50.0.2"]]), "twice"),
-        (told(&[&["10.50.0.2"][..]; ENDPOINTS_MAX + 1]), "at most"),
-        (plain, "not stretched"),
-    ] {
-        let error = store.tell_endpoints(&a, &claimed).unwrap_err();
-        assert!(matches!(error, ClusterError::Endpoints { .. }), "{error}");
-        assert!(error.to_string().contains(says), "{error}");
-    }
-    let cluster = store.read().unwrap().cluster;
-    assert_eq!(cluster.nodes[&a.name].endpoints, Endpoints::new());
 }
 
 pub fn a_wait_ends_at_a_change_and_not_before(ground: &dyn Ground) {
