@@ -102,8 +102,8 @@ mod tests {
         hosts.iter().map(one).collect()
     }
 
-    #[test]
-    fn a_node_tells_of_its_own_part_of_stretched_networks() {
+    /// A store, and a node with a part of a stretched network and of another one.
+    fn member_of_two() -> (Memory, Member) {
         let mut store = Memory::default();
         let me = Member {
             name: word("a"),
@@ -117,6 +117,12 @@ mod tests {
             store.create_network(&overlay).unwrap();
             store.claim(&overlay.name, &me).unwrap();
         }
+        (store, me)
+    }
+
+    #[test]
+    fn a_node_tells_of_its_own_part_of_stretched_networks() {
+        let (mut store, me) = member_of_two();
         let of_me = |store: &mut Memory| {
             let cluster = store.read().unwrap().cluster;
             (cluster.nodes[&me.name].endpoints.clone(), cluster)
@@ -142,19 +148,7 @@ mod tests {
 
     #[test]
     fn a_node_names_its_own_part_of_networks_with_names() {
-        let mut store = Memory::default();
-        let me = Member {
-            name: word("a"),
-            id: NodeId::from_bits(1),
-        };
-        store.join(&me, &[word("192.0.2.1")], 0).unwrap();
-        for overlay in [
-            overlay("blue", 4096, "10.50.0.0/16", Span::Stretched),
-            overlay("green", 4097, "10.60.0.0/16", Span::Node),
-        ] {
-            store.create_network(&overlay).unwrap();
-            store.claim(&overlay.name, &me).unwrap();
-        }
+        let (mut store, me) = member_of_two();
         let named = |address: &str| {
             let addresses = vec![word(address)];
             Named::new(word("c1"), vec![word("db")], addresses).unwrap()
