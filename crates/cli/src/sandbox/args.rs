@@ -79,6 +79,24 @@ pub struct Run {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
+    #[command(flatten)]
+    pub amounts: Amounts,
+    /// Mark its packets with a class, for a filter of yours (net_cls, cgroup v1)
+    #[arg(long, value_name = "N", conflicts_with = "net_prio")]
+    pub net_class: Option<NonZeroU32>,
+    /// The priority of its packets on the machine's devices (net_prio, cgroup v1)
+    #[arg(long, value_name = "N")]
+    pub net_prio: Option<u32>,
+    /// Leave out the limits that this machine can't enforce, and say so, instead of refusing
+    #[arg(long)]
+    pub best_effort: bool,
+}
+
+/// How much a container may use at most: what it starts with, and what can be changed while it runs.
+#[derive(Debug, Args)]
+#[group(id = AMOUNTS)]
+#[command(next_help_heading = "Limits")]
+pub struct Amounts {
     /// Memory in bytes, or with K, M, G; beyond it the kernel kills
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Bytes>,
@@ -103,65 +121,12 @@ pub struct LimitArgs {
     /// Bits a second that it sends, and that it receives, as 500kbit or 100mbit
     #[arg(long, value_name = "RATE")]
     pub net_rate: Option<Rate>,
-    /// Mark its packets with a class, for a filter of yours (net_cls, cgroup v1)
-    #[arg(long, value_name = "N", conflicts_with = "net_prio")]
-    pub net_class: Option<NonZeroU32>,
-    /// The priority of its packets on the machine's devices (net_prio, cgroup v1)
-    #[arg(long, value_name = "N")]
-    pub net_prio: Option<u32>,
-    /// Leave out the limits that this machine can't enforce, and say so, instead of refusing
-    #[arg(long)]
-    pub best_effort: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum UserNs {
-    Auto,
-    Host,
-}
+/// The name of the group of these arguments.
+const AMOUNTS: &str = "amounts";
 
-#[derive(Debug, Args)]
-pub struct Limit {
-    /// The container
-    pub name: EndpointName,
-    #[command(flatten)]
-    pub limits: NewLimits,
-    #[command(flatten)]
-    pub dry: Dry,
-}
-
-/// What a running container's limits can be changed to, as 'pontoon run' takes them.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
-#[command(next_help_heading = "Limits")]
-pub struct NewLimits {
-    /// Memory in bytes, or with K, M, G; refused where more is in use that can't be given back
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<Bytes>,
-    /// CPU time by the second, in CPUs: 0.5 is half of one
-    #[arg(long, value_name = "N")]
-    pub cpus: Option<Cpus>,
-    /// The CPUs to run on, as 0-1,4
-    #[arg(long, value_name = "SET")]
-    pub cpuset: Option<CpuSet>,
-    /// Processes and threads at once; refused where there are more
-    #[arg(long, value_name = "N")]
-    pub pids: Option<NonZeroU32>,
-    /// Bytes a second read from a disk, or with K, M, G
-    #[arg(long, value_name = "RATE")]
-    pub io_read: Option<Bytes>,
-    /// Bytes a second written to a disk; on cgroup v1 only what is written directly
-    #[arg(long, value_name = "RATE")]
-    pub io_write: Option<Bytes>,
-    /// The disk that rates are about, a path or MAJOR:MINOR
-    #[arg(long, value_name = "DEV")]
-    pub io_device: Option<Device>,
-    /// Bits a second that it sends, and that it receives, as 500kbit or 100mbit
-    #[arg(long, value_name = "RATE")]
-    pub net_rate: Option<Rate>,
-}
-
-impl NewLimits {
+impl Amounts {
     /// Those of its processes; the rate is its endpoint's.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -176,6 +141,23 @@ impl NewLimits {
             net_prio: None,
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UserNs {
+    Auto,
+    Host,
+}
+
+#[derive(Debug, Args)]
+#[command(mut_group(AMOUNTS, |group| group.required(true).multiple(true)))]
+pub struct Limit {
+    /// The container
+    pub name: EndpointName,
+    #[command(flatten)]
+    pub limits: Amounts,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 #[derive(Debug, Args)]

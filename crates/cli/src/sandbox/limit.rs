@@ -12,7 +12,7 @@ use sandbox::limit::Limits;
 use sandbox::{Known, SandboxError};
 use serde::Serialize;
 
-use super::args::{Limit, NewLimits};
+use super::args::{Amounts, Limit};
 use super::error::ContainerError;
 use super::heal::{IFNAME, id_of, place};
 use super::print;
@@ -82,7 +82,7 @@ pub fn limit(args: &Limit, engine: &Engine, out: Out) -> Result<()> {
 }
 
 /// Refuses what this machine can't enforce, of what is wished for alone.
-fn check(wish: &NewLimits, container: &Container, cgroups: &Cgroups) -> Result<()> {
+fn check(wish: &Amounts, container: &Container, cgroups: &Cgroups) -> Result<()> {
     let root = match &container.root {
         Root::Machine => Path::new("/"),
         Root::Dir(dir) => dir,
@@ -105,7 +105,7 @@ fn check(wish: &NewLimits, container: &Container, cgroups: &Cgroups) -> Result<(
 }
 
 /// The container as it is to be recorded.
-fn wished(wish: &NewLimits, container: &Container) -> Container {
+fn wished(wish: &Amounts, container: &Container) -> Container {
     let (wish, old) = (wish.limits(), container.limits.clone());
     Container {
         limits: Limits {
@@ -124,7 +124,7 @@ fn wished(wish: &NewLimits, container: &Container) -> Container {
 }
 
 fn apply(
-    wish: &NewLimits,
+    wish: &Amounts,
     engine: &Engine,
     known: &Known,
     (cgroups, to, steps): (&Cgroups, &Container, &[Step]),
@@ -149,7 +149,7 @@ fn apply(
 }
 
 /// The endpoint's rates and the record.
-fn finish(wish: &NewLimits, engine: &Engine, known: &Known, to: &Container) -> Result<Plan> {
+fn finish(wish: &Amounts, engine: &Engine, known: &Known, to: &Container) -> Result<Plan> {
     let plan = set_rates(engine, &to.name, wish.net_rate, Mode::Apply)?;
     if !is_running(known) {
         return Err(SandboxError::NotRunning(to.name.clone()).into());

@@ -74,15 +74,9 @@ pub fn run(mut args: Run, engine: &Engine, common: &Common, out: Out) -> Result<
 fn limits(args: &mut Run, cgroups: &Cgroups) -> Result<Limits> {
     let wish = &mut args.limits;
     let mut limits = Limits {
-        memory: wish.memory,
-        cpus: wish.cpus,
-        cpuset: wish.cpuset.clone(),
-        pids: wish.pids,
-        io_read: wish.io_read,
-        io_write: wish.io_write,
-        io_device: wish.io_device.clone(),
         net_class: wish.net_class,
         net_prio: wish.net_prio,
+        ..wish.amounts.limits()
     };
     let root = args.rootfs.as_deref().unwrap_or(Path::new("/"));
     let mut refused: Vec<anyhow::Error> = Vec::new();
@@ -90,8 +84,8 @@ fn limits(args: &mut Run, cgroups: &Cgroups) -> Result<Limits> {
         limits.without(unenforceable.option);
         refused.push(SandboxError::from(unenforceable).into());
     }
-    if let Some(Err(source)) = wish.net_rate.map(|_| engine::try_rates()) {
-        wish.net_rate = None;
+    if let Some(Err(source)) = wish.amounts.net_rate.map(|_| engine::try_rates()) {
+        wish.amounts.net_rate = None;
         refused.push(ContainerError::NetRate { source }.into());
     }
     if !wish.best_effort {
@@ -212,7 +206,7 @@ fn calls(args: &Run, common: &Common, name: &EndpointName) -> Result<Calls> {
     for alias in &args.alias {
         created.extend(["--alias".to_owned(), alias.to_string()]);
     }
-    if let Some(rate) = args.limits.net_rate {
+    if let Some(rate) = args.limits.amounts.net_rate {
         created.extend(["--rate".to_owned(), rate.to_string()]);
     }
     let mut ended = base;
