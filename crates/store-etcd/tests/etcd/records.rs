@@ -2,7 +2,7 @@
 
 use model::{Named, NetworkName, Overlay, Span};
 use store::cluster::{
-    ClusterError, ClusterStore, ENDPOINTS_MAX, Endpoints, NAMED_BYTES_MAX, NAMED_MAX, Told,
+    ClusterError, ClusterStore, ENDPOINTS_MAX, Endpoints, Member, NAMED_BYTES_MAX, NAMED_MAX, Told,
 };
 
 use crate::contract::{NOW, blue, claim, join, named, overlay, texts, told, word};
@@ -10,14 +10,20 @@ use crate::server::Server;
 
 const ROOT: &str = "/pontoon/v1/cluster";
 
+/// Two nodes with a part of `blue` each.
+fn two_on_blue(store: &mut impl ClusterStore) -> (Member, Member) {
+    store.create_network(&blue()).unwrap();
+    let (a, b) = (join(store, "a", 1), join(store, "b", 2));
+    claim(store, "blue", &a);
+    claim(store, "blue", &b);
+    (a, b)
+}
+
 #[test]
 fn a_record_that_says_nothing_is_named_and_the_others_count() {
     let server = Server::start();
     let mut store = server.etcd();
-    store.create_network(&blue()).unwrap();
-    let (a, b) = (join(&mut store, "a", 1), join(&mut store, "b", 2));
-    claim(&mut store, "blue", &a);
-    claim(&mut store, "blue", &b);
+    let (a, b) = two_on_blue(&mut store);
     let long = "x".repeat(100_000);
     for (key, value) in [
         ("nodes/a", "{"),
@@ -77,10 +83,7 @@ fn a_record_that_says_nothing_is_named_and_the_others_count() {
 fn a_node_that_says_another_has_its_subnet_is_not_believed() {
     let server = Server::start();
     let mut store = server.etcd();
-    store.create_network(&blue()).unwrap();
-    let (a, b) = (join(&mut store, "a", 1), join(&mut store, "b", 2));
-    claim(&mut store, "blue", &a);
-    claim(&mut store, "blue", &b);
+    let (a, b) = two_on_blue(&mut store);
     let lie = format!(
         r#"{{"id":"{}","underlay":["192.0.2.66"],"subnets":{{"blue":["10.50.0.0/24"]}}}}"#,
         b.id
@@ -154,10 +157,7 @@ fn a_node_that_tells_of_what_is_not_its_own_is_told_of_and_keeps_its_part() {
 fn a_node_that_names_what_is_not_its_own_keeps_its_other_names() {
     let server = Server::start();
     let mut store = server.etcd();
-    store.create_network(&blue()).unwrap();
-    let (a, b) = (join(&mut store, "a", 1), join(&mut store, "b", 2));
-    claim(&mut store, "blue", &a);
-    claim(&mut store, "blue", &b);
+    let (_, b) = two_on_blue(&mut store);
     let truth = named("blue", &[("web", "10.50.1.2")]);
     store.tell_endpoints(&b, &truth).unwrap();
     let lie = |network: &str, named: &str| {
