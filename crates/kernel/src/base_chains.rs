@@ -50,13 +50,21 @@ pub fn base_chains(namespace: &mut Namespace) -> Result<Vec<StackChain>, KernelE
     Ok(chains)
 }
 
+/// The name of the family with this number, as nft(8) has it.
+pub fn family_name(number: u8) -> Option<&'static str> {
+    family(number).map(|(_, name, _)| *name)
+}
+
+fn family(number: u8) -> Option<&'static (u8, &'static str, &'static [&'static str])> {
+    FAMILIES.iter().find(|(family, ..)| *family == number)
+}
+
 /// `None` for a chain that is not hooked.
 fn read(kind: u16, payload: &[u8]) -> Option<StackChain> {
     if kind != MSG_NEWCHAIN {
         return None;
     }
-    let number = *payload.first()?;
-    let (_, family, hooks) = FAMILIES.iter().find(|(family, ..)| *family == number)?;
+    let (_, family, hooks) = family(*payload.first()?)?;
     let attrs = Attrs::behind(payload, HEADER);
     let hook = attrs.nested(CHAIN_HOOK);
     let place = be_u32(hook.get(HOOK_HOOKNUM)?)? as usize;

@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod firewall;
 mod flows;
+mod foreign;
 mod home;
 mod legacy;
 mod monitor;

@@ -1,7 +1,6 @@
 //! Everything of one namespace, as a person reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use model::{Family, Proto};
 use netstate::nft::{NftFamily, text};
@@ -13,6 +12,7 @@ use netstate::stack::{
 use crate::base_chains::base_chains;
 use crate::error::KernelError;
 use crate::firewall;
+use crate::foreign;
 use crate::namespace::Namespace;
 use crate::rtnl::address::AddressInfo;
 use crate::rtnl::link_read::LinkInfo;
@@ -237,20 +237,14 @@ fn tables(namespace: &mut Namespace) -> Result<Vec<StackTable>, KernelError> {
         .collect())
 }
 
-/// Foreign tables, read by nft(8) where it is installed: their rules are for people, and never
-/// for us to judge by.
+/// Foreign tables, as far as they can be listed.
 fn foreign_tables(
     namespace: &Namespace,
     chains: &[StackChain],
 ) -> Result<Vec<StackTable>, KernelError> {
     let foreign = chains.iter().filter(|chain| chain.table != text::TABLE);
     let names = foreign.map(|chain| (chain.family.clone(), chain.table.clone()));
-    // nft makes one command of its arguments, and a container may name its tables as it likes.
-    let plain = |name: &str| {
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-        name.bytes().all(is_plain)
-    };
-    let names: BTreeSet<(String, String)> = names.filter(|(_, name)| plain(name)).collect();
+    let names: BTreeSet<(String, String)> = names.collect();
     namespace.visit(|| {
         let tables = names.into_iter();
         tables
@@ -260,10 +254,6 @@ fn foreign_tables(
 }
 
 fn read_table(family: String, name: String) -> Option<StackTable> {
-    let words = ["--stateless", "list", "table", &family, &name];
-    let out = Command::new("nft").args(words).output().ok()?;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    out.status
-        .success()
-        .then_some(StackTable { family, name, text })
+    let text = foreign::listed(&["--stateless", "list", "table"], [&family, &name])?;
+    Some(StackTable { family, name, text })
 }

@@ -5,7 +5,6 @@
 pub mod probe;
 
 use std::collections::{BTreeMap, HashMap};
-use std::process::Command;
 use std::time::Instant;
 
 use netstate::Netns;
@@ -14,6 +13,7 @@ use netstate::nft::{ChainKey, NftFamily, NftName};
 use netstate::trace::{Heading, Sighting, TraceBy, TracePlan};
 
 use crate::error::{KernelError, Listed};
+use crate::foreign;
 use crate::namespace::Namespace;
 use crate::netlink::{Listener, NetlinkError, Protocol, Socket, wait_for_any};
 use crate::nft::trace::{self, Decision, Quote, Report};
@@ -183,15 +183,8 @@ fn our_chain(family: &str, table: &str, chain: &str) -> Option<ChainKey> {
     Some(ChainKey { family, name })
 }
 
-/// Others' rules are read by nft(8) where it is installed: they are for people.
 fn foreign_rule(place: [&str; 3], handle: u64) -> Option<String> {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    if !place.iter().all(|word| word.bytes().all(is_plain)) {
-        return None;
-    }
-    let words = ["--handle", "--stateless", "list", "chain"];
-    let out = Command::new("nft").args(words).args(place).output().ok()?;
-    let text = String::from_utf8_lossy(&out.stdout);
+    let text = foreign::listed(&["--handle", "--stateless", "list", "chain"], place)?;
     let tail = format!(" # handle {handle}");
     let mut lines = text.lines();
     let line = lines.find_map(|line| line.strip_suffix(tail.as_str()))?;

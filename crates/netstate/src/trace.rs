@@ -131,6 +131,9 @@ pub enum TraceStep {
     Mark(TraceChain, TraceMatch),
 }
 
+/// What the names of these tables begin with.
+pub const TABLE_START: &str = "pontoon-trace-";
+
 /// The table for one flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracePlan {
@@ -142,7 +145,7 @@ pub struct TracePlan {
 impl TracePlan {
     /// For the process with this number: each has a table of its own.
     pub fn new(pid: u32, flow: TracedFlow) -> Self {
-        let table = format!("pontoon-trace-{pid}");
+        let table = format!("{TABLE_START}{pid}");
         Self { table, flow }
     }
 

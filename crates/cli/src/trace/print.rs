@@ -5,12 +5,11 @@ use std::net::IpAddr;
 
 use engine::Traced;
 use netstate::nft::text::TABLE;
-use netstate::trace::{Finding, Heading, ProbeProto, Sighting, TraceBy, TracePlan, TraceVerdict};
+use netstate::trace::{
+    Finding, Heading, ProbeProto, Sighting, TABLE_START, TraceBy, TracePlan, TraceVerdict,
+};
 
 use crate::print::table;
-
-/// What begins the name of a tracing table (`netstate::trace`).
-const TRACING: &str = "pontoon-trace-";
 
 /// How much of the way is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +56,7 @@ fn indented(text: &str) -> String {
 /// The tracing table's policies show which hooks it passed. Of other chains what a rule decided
 /// is shown, and what a policy dropped.
 fn is_shown(sighting: &Sighting, detail: Detail) -> bool {
-    let is_tracing = sighting.table.starts_with(TRACING);
+    let is_tracing = sighting.table.starts_with(TABLE_START);
     match (&sighting.by, &sighting.verdict) {
         (TraceBy::Policy, _) if is_tracing => true,
         (_, _) if is_tracing => false,
@@ -83,7 +82,7 @@ fn row(traced: &Traced, sighting: &Sighting) -> Vec<String> {
         TraceBy::Policy => "policy".to_owned(),
         TraceBy::End => "end of chain".to_owned(),
     };
-    let place = if sighting.table.starts_with(TRACING) {
+    let place = if sighting.table.starts_with(TABLE_START) {
         let hook = sighting.chain.split_once('-').map_or("", |(_, hook)| hook);
         vec![
             format!("{} hook", sighting.family),

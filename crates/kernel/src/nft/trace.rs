@@ -14,6 +14,7 @@ use super::field::{META_L4PROTO, META_NFPROTO, META_PROTOCOL, NETWORK};
 use super::wire::{self, Kind, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NLM_F_APPEND};
 use super::wire::{NLM_F_CREATE, batch_border, get_u32, get_u64, message_of, put_u32};
 use super::{chain, set};
+use crate::base_chains::family_name;
 use crate::netlink::{Attrs, Message, NetlinkError, Socket, c_string};
 use crate::rtnl::address_bytes;
 
@@ -233,7 +234,7 @@ fn decision(payload: &[u8]) -> Option<Decision> {
         _ => return None,
     };
     Some(Decision {
-        family: wire::family_name(*payload.first()?)?,
+        family: family_name(*payload.first()?)?,
         table: attrs.text(1)?.to_owned(),
         chain: attrs.text(TRACE_CHAIN)?.to_owned(),
         by,

@@ -99,19 +99,6 @@ pub fn is_change(kind: u16) -> bool {
     kind >> 8 == NFNL_SUBSYS_NFTABLES && kind != NEW_GENERATION
 }
 
-/// The name of the family with this number, as nft(8) has it.
-pub fn family_name(number: u8) -> Option<&'static str> {
-    match number {
-        NFPROTO_INET => Some("inet"),
-        2 => Some("ip"),
-        3 => Some("arp"),
-        5 => Some("netdev"),
-        NFPROTO_BRIDGE => Some("bridge"),
-        10 => Some("ip6"),
-        _ => None,
-    }
-}
-
 /// Whether a message tells what a chain said of a packet.
 pub fn is_trace(kind: u16) -> bool {
     kind == NFNL_SUBSYS_NFTABLES << 8 | Kind::Trace as u16

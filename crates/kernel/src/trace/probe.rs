@@ -134,12 +134,8 @@ fn of_errno(errno: Errno) -> Answer {
     match errno {
         Errno::CONNREFUSED => Answer::Refused,
         Errno::TIMEDOUT => Answer::Silence,
-        errno => Answer::Unreachable(errno_text(errno)),
+        errno => Answer::Unreachable(std::io::Error::from(errno).to_string()),
     }
-}
-
-fn errno_text(errno: Errno) -> String {
-    std::io::Error::from(errno).to_string()
 }
 
 /// A socket, and the port or identifier that its packets have.
