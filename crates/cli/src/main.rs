@@ -9,6 +9,7 @@ mod install;
 mod lab;
 mod late;
 mod names;
+mod often;
 mod print;
 mod run;
 mod sandbox;
@@ -16,12 +17,8 @@ mod trace;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::Cli;
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = often::parse();
     let json = cli.common.json;
     match run::run(cli) {
         Ok(code) => code,
