@@ -51,9 +51,10 @@ lint: ## formatting, clippy, the house rules, licences, shell scripts
 fmt: ## format the Rust files
 	$(CARGO) fmt --all
 
-soak: setup ## adds and dels from many processes, some of them killed; ten minutes of flows by the fast path
+soak: setup ## adds and dels from many processes, some of them killed; twice ten minutes of flows by the fast path
 	PONTOON_SOAK=40 $(CARGO) nextest run --profile soak --package cni --test verbs heavy::
 	PONTOON_SOAK=120 $(CARGO) nextest run --profile soak --package fastpath --test kernel soak::heavy::
+	PONTOON_SOAK=120 $(CARGO) nextest run --profile soak --package cli --test lab fast::heavy::
 
 bench: ## the figures, against other tools (release build, some minutes)
 	scripts/setup bench
