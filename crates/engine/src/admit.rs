@@ -37,7 +37,6 @@ impl Session<'_> {
         netns: Option<NetnsId>,
     ) -> Result<EndpointRecord, EngineError> {
         let record = self.number_endpoint(request, network, netns)?;
-        self.records.check_container(&record.endpoint)?;
         self.check_ifname(&record)?;
         self.records.insert_endpoint(&record)?;
         Ok(record)
@@ -118,6 +117,8 @@ impl Session<'_> {
             name: ifname.clone(),
         };
         if record.netns.is_some() && self.kernel.link_exists(&key)? {
+            // A container that is attached already has it from here.
+            self.records.check_container(&record.endpoint)?;
             return Err(EngineError::IfNameTaken {
                 target: target.clone(),
                 ifname: ifname.clone(),

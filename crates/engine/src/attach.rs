@@ -20,7 +20,7 @@ impl Engine {
         request: &AttachRequest,
         mode: Mode,
     ) -> Result<Change<EndpointStatus>, EngineError> {
-        let mut session = self.session(mode)?;
+        let mut session = self.session_alone(mode)?;
         session.settle_all()?;
         let (network, created) = session.chosen(&request.network)?;
         match session.attach(request, &network) {

@@ -109,6 +109,7 @@ impl Doomed {
 impl Session<'_> {
     /// Reconciles on behalf of another call, which reports nothing of it.
     pub(crate) fn reconcile_rest(&mut self) -> Result<(), EngineError> {
+        self.records.share()?;
         self.reconcile(None).map(|_| ())
     }
 

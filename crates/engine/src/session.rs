@@ -54,38 +54,51 @@ impl Engine {
     /// A session for a call that changes something, or would: a dry run changes a copy of the
     /// records that is forgotten, and no kernel.
     pub(crate) fn session(&self, mode: Mode) -> Result<Session<'_>, EngineError> {
+        self.session_with(mode, OpenMode::ReadWrite)
+    }
+
+    /// A session for a call that takes some milliseconds, until it reconciles: who opens the records
+    /// meanwhile waits.
+    pub(crate) fn session_alone(&self, mode: Mode) -> Result<Session<'_>, EngineError> {
+        self.session_with(mode, OpenMode::Alone)
+    }
+
+    fn session_with(&self, mode: Mode, open: OpenMode) -> Result<Session<'_>, EngineError> {
         let kernel = Kernel::open()?;
-        let lock = match mode {
-            Mode::Apply => Some(self.settings.lock()?),
-            Mode::DryRun => None,
-        };
-        self.opened(mode, kernel, lock)
+        match mode {
+            Mode::Apply => {
+                let lock = self.settings.lock()?;
+                self.opened(mode, open, kernel, Some(lock))
+            }
+            Mode::DryRun => self.opened(mode, OpenMode::Scratch, kernel, None),
+        }
     }
 
     /// A session without the node's lock, which may change nothing but records that nobody else
     /// changes.
     pub(crate) fn session_unlocked(&self, mode: Mode) -> Result<Session<'_>, EngineError> {
-        self.opened(mode, Kernel::open()?, None)
+        let open = match mode {
+            Mode::Apply => OpenMode::ReadWrite,
+            Mode::DryRun => OpenMode::Scratch,
+        };
+        self.opened(mode, open, Kernel::open()?, None)
     }
 
     fn opened(
         &self,
         mode: Mode,
+        open: OpenMode,
         mut kernel: Kernel,
         lock: Option<NodeLock>,
     ) -> Result<Session<'_>, EngineError> {
         let settings = &self.settings;
         let dir = &settings.state_dir;
-        let open = match mode {
-            Mode::Apply => OpenMode::ReadWrite,
-            Mode::DryRun => OpenMode::Scratch,
-        };
         let mut records = Records::open(dir, open, NodeId::from_bits(settings.random))?;
         let boot = check_home(settings, &mut kernel, &mut records)?;
         Ok(Session {
             settings,
-            lock,
             records,
+            lock,
             kernel,
             mode,
             boot,
@@ -141,8 +154,9 @@ fn check_home(
 #[derive(Debug)]
 pub(crate) struct Session<'e> {
     pub(crate) settings: &'e Settings,
-    lock: Option<NodeLock>,
+    /// Before the lock: who waits for that one finds them closed, and may have them alone.
     pub(crate) records: Records,
+    lock: Option<NodeLock>,
     pub(crate) kernel: Kernel,
     pub(crate) mode: Mode,
     pub(crate) boot: Boot,

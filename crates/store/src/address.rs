@@ -1,11 +1,12 @@
 //! Addresses that are not free: an endpoint's, or resting since its endpoint went.
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
 use ipam::COOL_DOWN_SECS;
-use model::{AddressRange, EndpointId, Family, NetworkId};
+use model::{AddressRange, Endpoint, EndpointId, Family, NetworkId};
 
-use crate::column::{Bytes16, family_number, seconds};
+use crate::column::{Bytes16, seconds};
 use crate::{Records, StoreError};
 
 /// The most addresses in one answer of [`Records::taken_from`].
@@ -61,20 +62,26 @@ impl Records {
         now: u64,
         resting: Resting,
     ) -> Result<Vec<IpAddr>, StoreError> {
-        let (since, until) = match resting {
-            Resting::Avoid => resting_since(now),
-            Resting::Use => (1, 0),
+        let (since, until) = resting_since(now);
+        let is_taken = |released_at: Option<i64>| match (released_at, resting) {
+            (None, _) => true,
+            (Some(at), Resting::Avoid) => (since..=until).contains(&at),
+            (Some(_), Resting::Use) => false,
         };
-        let first = Bytes16::at_least(address);
-        let last = Bytes16::last_of(Family::of(address));
-        self.rows(
-            "SELECT address FROM address
-             WHERE network = ?1 AND address BETWEEN ?2 AND ?3
-                 AND (endpoint IS NOT NULL OR released_at BETWEEN ?4 AND ?5)
-             ORDER BY address LIMIT ?6",
-            (network.0, first, last, since, until, TAKEN_PAGE as i64),
-            |row| row.get(0).map(|Bytes16(address)| address),
-        )
+        // What ends the rows, and which of them count, is not SQLite's to decide: to plan that takes
+        // it longer than to answer.
+        let sql = "SELECT address, released_at FROM address
+             WHERE network = ?1 AND address >= ?2 ORDER BY address";
+        let family = Family::of(address);
+        let from = (network.0, Bytes16::at_least(address));
+        self.rows_until(sql, from, TAKEN_PAGE, |row| {
+            let Bytes16(address) = row.get(0)?;
+            if Family::of(address) != family {
+                return Ok(ControlFlow::Break(()));
+            }
+            let taken = is_taken(row.get(1)?);
+            Ok(ControlFlow::Continue(taken.then_some(address)))
+        })
     }
 
     /// Every address of a network that is not free, ascending, IPv4 first.
@@ -143,12 +150,19 @@ impl Records {
         address: IpAddr,
         endpoint: EndpointId,
     ) -> Result<(), StoreError> {
-        let claimed = self.execute(
-            "INSERT INTO address (network, address, endpoint) VALUES (?1, ?2, ?3)
-             ON CONFLICT (network, address) DO UPDATE
-             SET endpoint = excluded.endpoint, released_at = NULL WHERE endpoint IS NULL",
-            (network.0, Bytes16(address), endpoint.0),
+        let key = (network.0, Bytes16(address), endpoint.0);
+        let mut claimed = self.execute(
+            "INSERT OR IGNORE INTO address (network, address, endpoint) VALUES (?1, ?2, ?3)",
+            key,
         )?;
+        if claimed == 0 {
+            let key = (network.0, Bytes16(address), endpoint.0);
+            claimed = self.execute(
+                "UPDATE address SET endpoint = ?3, released_at = NULL
+                 WHERE network = ?1 AND address = ?2 AND endpoint IS NULL",
+                key,
+            )?;
+        }
         if claimed == 0 {
             let by = self.owner(
                 "SELECT e.id, e.name, n.name FROM address a
@@ -162,34 +176,27 @@ impl Records {
                 None => self.failed(rusqlite::Error::QueryReturnedNoRows),
             });
         }
-        self.execute(
-            "UPDATE subnet SET last = ?3 WHERE network = ?1 AND family = ?2",
-            (
-                network.0,
-                family_number(Family::of(address)),
-                Bytes16(address),
-            ),
-        )?;
         Ok(())
     }
 
+    /// The addresses of an endpoint that goes begin to rest.
     pub(crate) fn release_addresses(
         &self,
-        endpoint: EndpointId,
+        endpoint: &Endpoint,
         now: u64,
     ) -> Result<(), StoreError> {
-        self.execute(
-            "UPDATE address SET endpoint = NULL, released_at = ?2 WHERE endpoint = ?1",
-            (endpoint.0, seconds(now)),
-        )?;
+        for address in &endpoint.addresses {
+            self.execute(
+                "UPDATE address SET endpoint = NULL, released_at = ?4
+                 WHERE network = ?1 AND address = ?2 AND endpoint = ?3",
+                (
+                    endpoint.network.0,
+                    Bytes16(*address),
+                    endpoint.id.0,
+                    seconds(now),
+                ),
+            )?;
+        }
         Ok(())
-    }
-
-    pub(crate) fn addresses_of(&self, endpoint: EndpointId) -> Result<Vec<IpAddr>, StoreError> {
-        // IPv4 first, as mapped addresses sort below all others that are given out.
-        let sql = "SELECT address FROM address WHERE endpoint = ?1 ORDER BY address";
-        self.rows(sql, [endpoint.0], |row| {
-            row.get(0).map(|Bytes16(address)| address)
-        })
     }
 }

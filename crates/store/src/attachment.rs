@@ -2,9 +2,9 @@
 //! their namespaces. `endpoint` has the questions.
 
 use model::{CniAttachment, Endpoint, EndpointId, NetnsId, Rates};
-use rusqlite::{ErrorCode, named_params};
+use rusqlite::{ErrorCode, params};
 
-use crate::column::{Cookie, aliases, bits, seconds};
+use crate::column::{Cookie, bits, seconds, words};
 use crate::endpoint::select_owner;
 use crate::{Cause, Durability, EndpointLife, EndpointRecord, Owner, Records, StoreError};
 
@@ -23,10 +23,16 @@ impl Records {
             if record.netns.is_none() {
                 records.check_unmade(endpoint)?;
             }
+            if let Some(netns) = &record.netns {
+                records.check_namespace(netns, endpoint)?;
+            }
             let inserted = records.insert_endpoint_row(record);
-            inserted.map_err(|error| records.explain(error, record.netns.as_ref(), endpoint))?;
+            inserted.map_err(|error| records.explain(error, endpoint))?;
             for address in &endpoint.addresses {
                 records.claim_address(endpoint.network, *address, endpoint.id)?;
+            }
+            if !endpoint.addresses.is_empty() {
+                records.set_last_allocated(endpoint.network, &endpoint.addresses)?;
             }
             records.insert_publish(endpoint.id, &endpoint.publish)
         })
@@ -36,29 +42,30 @@ impl Records {
         let endpoint = &record.endpoint;
         self.execute(
             "INSERT INTO endpoint (id, network, name, target, container, list, boot, cookie, ifname, port,
-                 mac, rank, life, origin, created_at, sends, receives, aliases)
-             VALUES (:id, :network, :name, :target, :container, :list, :boot, :cookie, :ifname, :port,
-                 :mac, :rank, :life, :origin, :created_at, :sends, :receives, :aliases)",
-            named_params! {
-                ":id": endpoint.id.0,
-                ":network": endpoint.network.0,
-                ":name": endpoint.name.as_str(),
-                ":target": endpoint.target.to_string(),
-                ":container": endpoint.cni.as_ref().map(|cni| cni.container.as_str()),
-                ":list": endpoint.cni.as_ref().map(|cni| cni.list.as_str()),
-                ":boot": record.netns.as_ref().map(|netns| netns.boot.to_string()),
-                ":cookie": record.netns.as_ref().map(|netns| Cookie(netns.cookie)),
-                ":ifname": endpoint.ifname.as_str(),
-                ":port": endpoint.port.as_str(),
-                ":mac": endpoint.mac.to_string(),
-                ":rank": endpoint.rank,
-                ":life": record.life.to_string(),
-                ":origin": record.origin.to_string(),
-                ":created_at": seconds(record.created_at),
-                ":sends": endpoint.rates.sends.map(bits),
-                ":receives": endpoint.rates.receives.map(bits),
-                ":aliases": aliases(&endpoint.aliases),
-            },
+                 mac, rank, life, origin, created_at, sends, receives, aliases, addresses, publish)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                endpoint.id.0,
+                endpoint.network.0,
+                endpoint.name.as_str(),
+                endpoint.target.to_string(),
+                endpoint.cni.as_ref().map(|cni| cni.container.as_str()),
+                endpoint.cni.as_ref().map(|cni| cni.list.as_str()),
+                record.netns.as_ref().map(|netns| netns.boot.to_string()),
+                record.netns.as_ref().map(|netns| Cookie(netns.cookie)),
+                endpoint.ifname.as_str(),
+                endpoint.port.as_str(),
+                endpoint.mac.to_string(),
+                endpoint.rank,
+                record.life.to_string(),
+                record.origin.to_string(),
+                seconds(record.created_at),
+                endpoint.rates.sends.map(bits),
+                endpoint.rates.receives.map(bits),
+                words(&endpoint.aliases),
+                words(&endpoint.addresses),
+                words(&endpoint.publish),
+            ],
         )
     }
 
@@ -101,48 +108,49 @@ impl Records {
         }
     }
 
+    /// Refuses a namespace that has the network, or the interface, by another endpoint. The few that
+    /// are in it are read by the statement that an attach has asked by now.
+    fn check_namespace(&self, netns: &NetnsId, endpoint: &Endpoint) -> Result<(), StoreError> {
+        let there = self.endpoints_in(netns)?.into_iter();
+        let there = there.map(|record| record.endpoint);
+        let others: Vec<Endpoint> = there.filter(|other| other.id != endpoint.id).collect();
+        let first = |refused: fn(&Endpoint, &Endpoint) -> bool| {
+            let other = others.iter().find(|other| refused(other, endpoint));
+            other.map(|other| self.owner_by_id(other.id)).transpose()
+        };
+        let by_network = first(|a, b| a.network == b.network)?;
+        let by_ifname = first(|a, b| a.ifname == b.ifname)?;
+        if by_network.is_none() && by_ifname.is_none() {
+            return Ok(());
+        }
+        // A container that has both is told first.
+        self.check_container(endpoint)?;
+        Err(match (by_network, by_ifname) {
+            (Some(by), _) => already_attached(endpoint, by),
+            (None, Some(by)) => ifname_taken(endpoint, by),
+            (None, None) => return Ok(()),
+        })
+    }
+
     /// Which rule of the table was broken, and by whose record: asked only after the fact, so
     /// that an attach that succeeds pays nothing for it.
-    fn explain(
-        &self,
-        error: StoreError,
-        netns: Option<&NetnsId>,
-        endpoint: &Endpoint,
-    ) -> StoreError {
+    fn explain(&self, error: StoreError, endpoint: &Endpoint) -> StoreError {
         if !is_constraint(&error) {
             return error;
         }
-        match self.conflict(netns, endpoint) {
+        match self.conflict(endpoint) {
             Ok(Some(conflict)) => conflict,
             Ok(None) => error,
             Err(reading) => reading,
         }
     }
 
-    fn conflict(
-        &self,
-        netns: Option<&NetnsId>,
-        endpoint: &Endpoint,
-    ) -> Result<Option<StoreError>, StoreError> {
+    fn conflict(&self, endpoint: &Endpoint) -> Result<Option<StoreError>, StoreError> {
         match self.check_container(endpoint) {
             Err(taken @ StoreError::ContainerAttached { .. }) => return Ok(Some(taken)),
             other => other?,
         }
         let (id, network) = (endpoint.id.0, endpoint.network.0);
-        if let Some(netns) = netns {
-            let boot = netns.boot.to_string();
-            let sql =
-                select_owner!("e.cookie = ?1 AND e.boot = ?2 AND e.network = ?3 AND e.id <> ?4");
-            if let Some(by) = self.owner(sql, (Cookie(netns.cookie), &boot, network, id))? {
-                return Ok(Some(already_attached(endpoint, by)));
-            }
-            let sql =
-                select_owner!("e.cookie = ?1 AND e.boot = ?2 AND e.ifname = ?3 AND e.id <> ?4");
-            let ifname = endpoint.ifname.as_str();
-            if let Some(by) = self.owner(sql, (Cookie(netns.cookie), &boot, ifname, id))? {
-                return Ok(Some(ifname_taken(endpoint, by)));
-            }
-        }
         let sql = select_owner!("e.network = ?1 AND e.name = ?2 AND e.id <> ?3");
         if let Some(by) = self.owner(sql, (network, endpoint.name.as_str(), id))? {
             let name = endpoint.name.clone();
@@ -163,19 +171,19 @@ impl Records {
     /// # Errors
     /// `EndpointGone`, `AlreadyAttached`, `IfNameTaken`; those of a commit.
     pub fn set_attached(&mut self, id: EndpointId, netns: &NetnsId) -> Result<(), StoreError> {
+        let boot = netns.boot.to_string();
+        // As it was recorded, as a rule: then no index of a namespace is written again.
+        let sql =
+            "UPDATE endpoint SET life = 'attached' WHERE id = ?1 AND boot = ?2 AND cookie = ?3";
+        if self.change(sql, (id.0, &boot, Cookie(netns.cookie)))? > 0 {
+            return Ok(());
+        }
         self.transaction(Durability::Process, |records| {
-            let updated = records.execute(
-                "UPDATE endpoint SET boot = ?2, cookie = ?3, life = 'attached' WHERE id = ?1",
-                (id.0, netns.boot.to_string(), Cookie(netns.cookie)),
-            );
-            match updated {
-                Ok(0) => Err(StoreError::EndpointGone(id)),
-                Ok(_) => Ok(()),
-                Err(error) => Err(match records.endpoint(id)? {
-                    Some(record) => records.explain(error, Some(netns), &record.endpoint),
-                    None => error,
-                }),
-            }
+            let record = records.endpoint(id)?.ok_or(StoreError::EndpointGone(id))?;
+            records.check_namespace(netns, &record.endpoint)?;
+            let sql = "UPDATE endpoint SET boot = ?2, cookie = ?3, life = 'attached' WHERE id = ?1";
+            let updated = records.execute(sql, (id.0, &boot, Cookie(netns.cookie)));
+            updated.map(|_| ())
         })
     }
 
@@ -237,12 +245,12 @@ impl Records {
     /// `EndpointGone`; those of a commit.
     pub fn delete_endpoint(&mut self, id: EndpointId, now: u64) -> Result<(), StoreError> {
         self.transaction(Durability::Process, |records| {
+            let record = records.endpoint(id)?.ok_or(StoreError::EndpointGone(id))?;
             records.purge_rested(now)?;
-            records.release_addresses(id, now)?;
-            match records.execute("DELETE FROM endpoint WHERE id = ?1", [id.0])? {
-                0 => Err(StoreError::EndpointGone(id)),
-                _ => Ok(()),
-            }
+            records.release_addresses(&record.endpoint, now)?;
+            records.release_publish(id, &record.endpoint.publish)?;
+            let deleted = records.execute("DELETE FROM endpoint WHERE id = ?1", [id.0]);
+            deleted.map(|_| ())
         })
     }
 }

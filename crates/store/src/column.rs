@@ -1,10 +1,11 @@
 //! Values of `model` as SQLite columns. Every one is checked again on its way out.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use model::{Alias, Family, HostBind, Names, NetworkKind, Rate, Reach};
+use model::{Family, HostBind, Names, NetworkKind, Prefix, Rate, Reach, Subnet};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::record::UnknownWord;
@@ -39,14 +40,6 @@ impl Bytes16 {
             IpAddr::V4(_) => address,
             IpAddr::V6(v6) => v6.max(behind_mapped).into(),
         })
-    }
-
-    /// The highest address of a family.
-    pub(crate) fn last_of(family: Family) -> Self {
-        match family {
-            Family::Ipv4 => Self([255; 4].into()),
-            Family::Ipv6 => Self([255; 16].into()),
-        }
     }
 }
 
@@ -166,21 +159,75 @@ impl FromSql for NamesWord {
     }
 }
 
-/// Aliases with blanks between them; nothing where there are none.
-pub(crate) struct Aliases(pub Vec<Alias>);
+/// Words with blanks between them.
+pub(crate) struct Words<T>(pub Vec<T>);
 
-impl FromSql for Aliases {
+impl<T> FromSql for Words<T>
+where
+    T: FromStr,
+    T::Err: Error + Send + Sync + 'static,
+{
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let all = value.as_str()?.split(' ').map(str::parse);
-        let all: Result<Vec<Alias>, _> = all.collect();
+        let all: Result<Vec<T>, T::Err> = all.collect();
         all.map(Self)
             .map_err(|error| FromSqlError::Other(Box::new(error)))
     }
 }
 
-pub(crate) fn aliases(aliases: &[Alias]) -> Option<String> {
-    let all: Vec<&str> = aliases.iter().map(Alias::as_str).collect();
+/// Nothing where there are none.
+pub(crate) fn words<T: Display>(all: &[T]) -> Option<String> {
+    let all: Vec<String> = all.iter().map(T::to_string).collect();
     (!all.is_empty()).then(|| all.join(" "))
+}
+
+/// Addresses as texts. Those of older records are the 16 bytes of `Bytes16`, written out.
+pub(crate) struct Addresses(pub Vec<IpAddr>);
+
+impl FromSql for Addresses {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let Words(all) = Words::<IpAddr>::column_result(value)?;
+        Ok(Self(all.iter().map(IpAddr::to_canonical).collect()))
+    }
+}
+
+/// The subnets of a network as text: prefix, gateway and range each, with commas between them.
+pub(crate) struct Subnets(pub Vec<Subnet>);
+
+impl FromSql for Subnets {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let all = value.as_str()?.split(',').map(subnet);
+        all.collect::<FromSqlResult<_>>().map(Self)
+    }
+}
+
+fn subnet(text: &str) -> FromSqlResult<Subnet> {
+    fn word(word: &str) -> ValueRef<'_> {
+        ValueRef::Text(word.as_bytes())
+    }
+    let mut words = text.split(' ');
+    let (Some(prefix), Some(gateway)) = (words.next(), words.next()) else {
+        return Err(FromSqlError::Other(Box::new(UnknownWord(text.to_owned()))));
+    };
+    let Parsed(prefix) = Parsed::<Prefix>::column_result(word(prefix))?;
+    let Parsed(gateway) = Parsed::<IpAddr>::column_result(word(gateway))?;
+    let subnet = Subnet::new(prefix, Some(gateway.to_canonical())).and_then(|subnet| {
+        let range = words.next().map(str::parse).transpose()?;
+        range.map_or(Ok(subnet), |range| subnet.with_range(range))
+    });
+    subnet.map_err(|error| FromSqlError::Other(Box::new(error)))
+}
+
+impl ToSql for Subnets {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let text = |subnet: &Subnet| {
+            let range = subnet.range.map(|range| format!(" {range}"));
+            let range = range.unwrap_or_default();
+            format!("{} {}{range}", subnet.prefix, subnet.gateway)
+        };
+        let all: Vec<String> = self.0.iter().map(text).collect();
+        Ok(all.join(",").into())
+    }
 }
 
 /// A namespace cookie: 64 bits without a sign, kept in SQLite's 64 bits with one.
@@ -216,12 +263,4 @@ pub(crate) fn bits(rate: Rate) -> i64 {
 /// Seconds since 1970. SQLite counts to 2^63; what is above that is as far in the future.
 pub(crate) fn seconds(secs: u64) -> i64 {
     i64::try_from(secs).unwrap_or(i64::MAX)
-}
-
-/// A `Family` as the number of its IP version.
-pub(crate) fn family_number(family: Family) -> u8 {
-    match family {
-        Family::Ipv4 => 4,
-        Family::Ipv6 => 6,
-    }
 }

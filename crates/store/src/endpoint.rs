@@ -1,19 +1,22 @@
 //! Questions about endpoints. `attachment` has the changes.
 
+use std::error::Error;
+use std::str::FromStr;
+
 use model::{
     CniAttachment, ContainerId, Endpoint, EndpointId, EndpointName, IfName, ListName, Mac, NetnsId,
     NetworkId, Rates, Target,
 };
 use rusqlite::{Params, Row};
 
-use crate::column::{Aliases, Bits, Cookie, Parsed};
+use crate::column::{Addresses, Bits, Cookie, Parsed, Words};
 use crate::{EndpointRecord, Owner, Records, StoreError};
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, network, name, target, container, list, boot, cookie, ifname, port, mac, rank, \
-             life, origin, created_at, sends, receives, aliases FROM endpoint ",
+             life, origin, created_at, sends, receives, aliases, addresses, publish FROM endpoint ",
             $rest
         )
     };
@@ -60,10 +63,16 @@ impl Records {
     /// # Errors
     /// Those of reading, `Corrupt` among them.
     pub fn endpoints_in(&self, netns: &NetnsId) -> Result<Vec<EndpointRecord>, StoreError> {
-        self.select(
-            select!("WHERE cookie = ?1 AND boot = ?2 ORDER BY rank"),
-            (Cookie(netns.cookie), netns.boot.to_string()),
-        )
+        let boot = netns.boot.to_string();
+        let key = || (Cookie(netns.cookie), &boot);
+        // As a rule nothing is there. That is asked for in a third of the time that the statement
+        // below takes to be planned.
+        let any = "SELECT 1 FROM endpoint WHERE cookie = ?1 AND boot = ?2";
+        if self.row(any, key(), |_| Ok(()))?.is_none() {
+            return Ok(Vec::new());
+        }
+        let sql = select!("WHERE cookie = ?1 AND boot = ?2 ORDER BY rank");
+        self.select(sql, key())
     }
 
     /// The endpoints that were attached by this name of their namespace, by rank. The name may
@@ -131,11 +140,11 @@ impl Records {
     /// Those of reading.
     pub fn next_rank(&self, netns: Option<&NetnsId>, target: &Target) -> Result<u16, StoreError> {
         let used: Vec<u16> = match netns {
-            Some(netns) => self.rows(
-                "SELECT rank FROM endpoint WHERE cookie = ?1 AND boot = ?2 ORDER BY rank",
-                (Cookie(netns.cookie), netns.boot.to_string()),
-                |row| row.get(0),
-            )?,
+            // Asked by now for other reasons too: there is one statement for both.
+            Some(netns) => {
+                let there = self.endpoints_in(netns)?.into_iter();
+                there.map(|record| record.endpoint.rank).collect()
+            }
             None => self.rows(
                 "SELECT rank FROM endpoint WHERE target = ?1 AND cookie IS NULL ORDER BY rank",
                 [target.to_string()],
@@ -180,18 +189,10 @@ impl Records {
         sql: &'static str,
         params: impl Params,
     ) -> Result<Vec<EndpointRecord>, StoreError> {
-        self.snapshot(|records| {
-            let mut found = records.rows(sql, params, read)?;
-            for EndpointRecord { endpoint, .. } in &mut found {
-                endpoint.addresses = records.addresses_of(endpoint.id)?;
-                endpoint.publish = records.publish_of(endpoint.id)?;
-            }
-            Ok(found)
-        })
+        self.rows(sql, params, read)
     }
 }
 
-/// An endpoint without its addresses and published ports.
 fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRecord> {
     let Parsed(name) = row.get::<_, Parsed<EndpointName>>("name")?;
     let Parsed(target) = row.get::<_, Parsed<Target>>("target")?;
@@ -220,16 +221,16 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRecord> {
             ifname,
             port,
             mac,
-            addresses: Vec::new(),
-            publish: Vec::new(),
+            addresses: row
+                .get::<_, Option<Addresses>>("addresses")?
+                .map(|Addresses(all)| all)
+                .unwrap_or_default(),
+            publish: listed(row, "publish")?,
             rates: Rates {
                 sends: rate("sends")?,
                 receives: rate("receives")?,
             },
-            aliases: row
-                .get::<_, Option<Aliases>>("aliases")?
-                .map(|Aliases(all)| all)
-                .unwrap_or_default(),
+            aliases: listed(row, "aliases")?,
             rank: row.get("rank")?,
         },
         life,
@@ -239,4 +240,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRecord> {
         origin,
         created_at: row.get::<_, i64>("created_at")?.unsigned_abs(),
     })
+}
+
+/// A column of words; nothing in it is none.
+fn listed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Vec<T>>
+where
+    T: FromStr,
+    T::Err: Error + Send + Sync + 'static,
+{
+    let all = row.get::<_, Option<Words<T>>>(column)?;
+    Ok(all.map(|Words(all)| all).unwrap_or_default())
 }

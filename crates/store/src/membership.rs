@@ -16,7 +16,7 @@ impl Records {
     /// # Errors
     /// Those of reading, `Corrupt` among them.
     pub fn membership(&self) -> Result<Option<Membership>, StoreError> {
-        let sql = "SELECT me, known FROM cluster WHERE one = 1";
+        let sql = "SELECT me, known FROM meta WHERE one = 1 AND me IS NOT NULL";
         let row = self.row(sql, [], |row| {
             let Parsed(me) = row.get(0)?;
             Ok((me, row.get::<_, String>(1)?))
@@ -37,8 +37,7 @@ impl Records {
         let known = serde_json::to_string(&membership.cluster).map_err(StoreError::Cluster)?;
         self.transaction(Durability::Power, |records| {
             records.execute(
-                "INSERT INTO cluster (one, me, known) VALUES (1, ?1, ?2)
-                 ON CONFLICT (one) DO UPDATE SET me = excluded.me, known = excluded.known",
+                "UPDATE meta SET me = ?1, known = ?2 WHERE one = 1",
                 (membership.me.as_str(), &known),
             )?;
             Ok(())

@@ -1,65 +1,48 @@
 //! Networks: their questions and changes. Every change survives a power cut.
 
+use std::mem;
 use std::net::IpAddr;
 
-use model::{AddressRange, Family, IfName, Names, Network, NetworkId, NetworkName, Subnet};
+use model::{Family, IfName, Names, Network, NetworkId, NetworkName};
 use rusqlite::{Row, named_params};
 
-use crate::column::{Bytes16, KindWord, NamesWord, Parsed, ReachWord, family_number};
+use crate::column::{Addresses, KindWord, NamesWord, Parsed, ReachWord, Subnets, words};
 use crate::{Damage, Durability, NetworkLife, NetworkRecord, Records, StoreError};
 
-const ALL: &str = "SELECT id, name, bridge, mtu, reach, life, kind, names FROM network ORDER BY id";
-const BY_ID: &str =
-    "SELECT id, name, bridge, mtu, reach, life, kind, names FROM network WHERE id = ?1";
-const BY_NAME: &str =
-    "SELECT id, name, bridge, mtu, reach, life, kind, names FROM network WHERE name = ?1";
-const SUBNETS: &str =
-    "SELECT prefix, gateway, range FROM subnet WHERE network = ?1 ORDER BY family";
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, name, bridge, mtu, reach, life, kind, names, subnets FROM network ",
+            $rest
+        )
+    };
+}
 
 impl Records {
     /// # Errors
     /// Those of reading, `Corrupt` among them.
     pub fn networks(&self) -> Result<Vec<NetworkRecord>, StoreError> {
-        self.snapshot(|records| {
-            let found = records.rows(ALL, [], read)?.into_iter();
-            found.map(|r| records.with_subnets(r)).collect()
-        })
+        let found = self.rows(select!("ORDER BY id"), [], read)?.into_iter();
+        found.map(|record| self.checked(record)).collect()
     }
 
     /// # Errors
     /// Those of reading, `Corrupt` among them.
     pub fn network(&self, id: NetworkId) -> Result<Option<NetworkRecord>, StoreError> {
-        self.snapshot(|records| {
-            let found = records.row(BY_ID, [id.0], read)?;
-            found.map(|r| records.with_subnets(r)).transpose()
-        })
+        let found = self.row(select!("WHERE id = ?1"), [id.0], read)?;
+        found.map(|record| self.checked(record)).transpose()
     }
 
     /// # Errors
     /// Those of reading, `Corrupt` among them.
     pub fn network_by_name(&self, name: &NetworkName) -> Result<Option<NetworkRecord>, StoreError> {
-        self.snapshot(|records| {
-            let found = records.row(BY_NAME, [name.as_str()], read)?;
-            found.map(|r| records.with_subnets(r)).transpose()
-        })
+        let found = self.row(select!("WHERE name = ?1"), [name.as_str()], read)?;
+        found.map(|record| self.checked(record)).transpose()
     }
 
-    fn with_subnets(&self, mut record: NetworkRecord) -> Result<NetworkRecord, StoreError> {
-        let rows = self.rows(SUBNETS, [record.network.id.0], |row| {
-            let Parsed(prefix) = row.get(0)?;
-            let Bytes16(gateway) = row.get(1)?;
-            let range = row.get::<_, Option<Parsed<AddressRange>>>(2)?;
-            Ok((prefix, gateway, range.map(|Parsed(range)| range)))
-        })?;
-        let subnets: Result<Vec<Subnet>, _> = rows
-            .into_iter()
-            .map(|(prefix, gateway, range)| {
-                let subnet = Subnet::new(prefix, Some(gateway))?;
-                range.map_or(Ok(subnet), |range| subnet.with_range(range))
-            })
-            .collect();
-        record.network.subnets = subnets
-            .and_then(|subnets| Network::check_subnets(subnets, record.network.mtu))
+    fn checked(&self, mut record: NetworkRecord) -> Result<NetworkRecord, StoreError> {
+        let network = &mut record.network;
+        network.subnets = Network::check_subnets(mem::take(&mut network.subnets), network.mtu)
             .map_err(|error| StoreError::Corrupt {
                 path: self.path().to_owned(),
                 source: Damage::Network(error),
@@ -88,9 +71,9 @@ impl Records {
                 return Err(StoreError::NetworkIdUsed(network.id));
             }
             records.check_unique(&network.name, &network.bridge)?;
-            records.execute(
-                "INSERT INTO network (id, name, kind, bridge, mtu, reach, life, names)
-                 VALUES (:id, :name, :kind, :bridge, :mtu, :reach, :life, :names)",
+            let inserted = records.execute(
+                "INSERT INTO network (id, name, kind, bridge, mtu, reach, life, names, subnets)
+                 VALUES (:id, :name, :kind, :bridge, :mtu, :reach, :life, :names, :subnets)",
                 named_params! {
                     ":id": network.id.0,
                     ":name": network.name.as_str(),
@@ -100,12 +83,10 @@ impl Records {
                     ":reach": ReachWord(network.reach),
                     ":life": record.life.to_string(),
                     ":names": NamesWord(network.names),
+                    ":subnets": Subnets(network.subnets.clone()),
                 },
-            )?;
-            for subnet in &network.subnets {
-                records.insert_subnet(network.id, *subnet)?;
-            }
-            Ok(())
+            );
+            inserted.map(|_| ())
         })
     }
 
@@ -121,21 +102,6 @@ impl Records {
                 by,
             });
         }
-        Ok(())
-    }
-
-    fn insert_subnet(&self, network: NetworkId, subnet: Subnet) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO subnet (network, family, prefix, gateway, range)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            (
-                network.0,
-                family_number(subnet.prefix.family()),
-                subnet.prefix.to_string(),
-                Bytes16(subnet.gateway),
-                subnet.range.map(|range| range.to_string()),
-            ),
-        )?;
         Ok(())
     }
 
@@ -179,6 +145,7 @@ impl Records {
             if endpoints > 0 {
                 return Err(StoreError::NetworkInUse { name, endpoints });
             }
+            records.execute("DELETE FROM address WHERE network = ?1", [id.0])?;
             records.execute("DELETE FROM network WHERE id = ?1", [id.0])?;
             Ok(())
         })
@@ -193,15 +160,24 @@ impl Records {
         network: NetworkId,
         family: Family,
     ) -> Result<Option<IpAddr>, StoreError> {
-        let sql = "SELECT last FROM subnet WHERE network = ?1 AND family = ?2";
-        let last = self.row(sql, (network.0, family_number(family)), |row| {
-            row.get::<_, Option<Bytes16>>(0)
-        })?;
-        Ok(last.flatten().map(|Bytes16(address)| address))
+        let sql = "SELECT last FROM network WHERE id = ?1";
+        let last = self.row(sql, [network.0], |row| row.get::<_, Option<Addresses>>(0))?;
+        let mut last = last.flatten().into_iter().flat_map(|Addresses(all)| all);
+        Ok(last.find(|address| Family::of(*address) == family))
+    }
+
+    /// These were given out last.
+    pub(crate) fn set_last_allocated(
+        &self,
+        network: NetworkId,
+        addresses: &[IpAddr],
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE network SET last = ?2 WHERE id = ?1";
+        self.execute(sql, (network.0, words(addresses))).map(|_| ())
     }
 }
 
-/// A network without its subnets.
+/// Whether its subnets fit together is not looked at.
 fn read(row: &Row<'_>) -> rusqlite::Result<NetworkRecord> {
     let Parsed(name) = row.get("name")?;
     let Parsed(bridge) = row.get("bridge")?;
@@ -210,6 +186,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<NetworkRecord> {
     let Parsed(life) = row.get("life")?;
     let KindWord(kind) = row.get("kind")?;
     let NamesWord(names) = row.get("names")?;
+    let Subnets(subnets) = row.get("subnets")?;
     Ok(NetworkRecord {
         network: Network {
             id: NetworkId(row.get("id")?),
@@ -219,7 +196,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<NetworkRecord> {
             mtu,
             reach,
             names,
-            subnets: Vec::new(),
+            subnets,
         },
         life,
     })

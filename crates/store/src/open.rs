@@ -25,7 +25,7 @@ const FILE: &str = "records.db";
 /// What the file is called while it is made.
 const NEW_FILE: &str = "records.db.new";
 /// The version of the schema, in `PRAGMA user_version`.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// `PRAGMA application_id`: "pont", so that file(1) and we know whose database this is.
 pub(crate) const APPLICATION_ID: i32 = 0x706f_6e74;
 /// How often, and how long each time, a statement waits for another process: five seconds. Writers
@@ -44,7 +44,7 @@ const PAGE_BYTES: u32 = 1024;
 const COPY_PAGES: i32 = i32::MAX;
 const SCHEMA: &str = include_str!("schema.sql");
 /// What makes records of version 1, 2, … those of the next.
-const UPGRADES: [&str; 3] = [
+const UPGRADES: [&str; 4] = [
     "
     ALTER TABLE subnet ADD COLUMN range TEXT;
     ALTER TABLE network ADD COLUMN kind TEXT NOT NULL DEFAULT 'bridge';
@@ -66,6 +66,7 @@ const UPGRADES: [&str; 3] = [
     ALTER TABLE network ADD COLUMN names TEXT NOT NULL DEFAULT 'off';
     ALTER TABLE endpoint ADD COLUMN aliases TEXT;
     PRAGMA user_version = 4",
+    include_str!("to_version_5.sql"),
 ];
 
 /// What the records are opened for.
@@ -73,6 +74,10 @@ const UPGRADES: [&str; 3] = [
 pub enum OpenMode {
     /// To change them; directory and file are made where there are none.
     ReadWrite,
+    /// As `ReadWrite`, for some milliseconds: who opens them meanwhile waits until they are closed or
+    /// [shared](Records::share). Where somebody has them open already, it is `ReadWrite`. A process
+    /// that has them to itself needs neither locks nor an index of the log that others can read.
+    Alone,
     /// To read them; where there is no file, they are empty.
     ReadOnly,
     /// To try changes on a copy in memory, which nobody else sees and which is then forgotten.
@@ -87,16 +92,16 @@ pub(crate) fn open(dir: &Path, mode: OpenMode, fresh: NodeId) -> Result<Records,
             return empty(path, mode, fresh);
         }
         OpenMode::ReadOnly | OpenMode::Scratch => {}
-        OpenMode::ReadWrite => {
+        OpenMode::ReadWrite | OpenMode::Alone => {
             if is_absent(&path)? {
                 create(dir, &path, fresh)?;
             }
         }
     }
-    let conn = connect(&path, mode).map_err(|error| from_sqlite(&path, error))?;
+    let (conn, keeps_out) = connect(&path, mode).map_err(|error| from_sqlite(&path, error))?;
     let behind = upgrades(&conn, &path)?;
     let conn = match mode {
-        OpenMode::ReadWrite => {
+        OpenMode::ReadWrite | OpenMode::Alone => {
             check_writable(&conn, &path)?;
             conn
         }
@@ -109,7 +114,9 @@ pub(crate) fn open(dir: &Path, mode: OpenMode, fresh: NodeId) -> Result<Records,
     if !behind.is_empty() {
         upgrade(&conn, &path)?;
     }
-    loaded(conn, path)
+    let mut records = loaded(conn, path)?;
+    records.keeps_out = keeps_out;
+    Ok(records)
 }
 
 /// Others' commits take a fraction of a millisecond, and SQLite's own waiting grows to a tenth of
@@ -148,24 +155,40 @@ fn is_absent(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-fn connect(path: &Path, mode: OpenMode) -> rusqlite::Result<Connection> {
+/// The records, and whether others are kept out of them.
+fn connect(path: &Path, mode: OpenMode) -> rusqlite::Result<(Connection, bool)> {
     let access = match mode {
-        OpenMode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        OpenMode::ReadWrite | OpenMode::Alone => OpenFlags::SQLITE_OPEN_READ_WRITE,
         OpenMode::ReadOnly | OpenMode::Scratch => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
     let mut conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    wait_when_busy(&mut conn)?;
     // Every attach is the last one to close. Left alone, each would copy the log into the
     // database, wait for the disk and delete the log: see `Records::checkpoint`.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Without it, a SQLite built with STAT4 plans a statement anew for every value bound to it: 30 µs
     // for each look-up instead of 3. Ours has none (.cargo/config.toml); one built elsewhere may.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    if mode == OpenMode::ReadWrite {
+    let keeps_out = mode == OpenMode::Alone && keep_others_out(&conn)?;
+    wait_when_busy(&mut conn)?;
+    if matches!(mode, OpenMode::ReadWrite | OpenMode::Alone) {
         conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0")?;
     }
-    Ok(conn)
+    Ok((conn, keeps_out))
+}
+
+/// Takes SQLite's lock on the whole file for as long as it is open, unless others have it open: they
+/// are not waited for. The log's index is kept in memory then, not in `-shm`, which the first one to
+/// open the file otherwise writes anew. The kernel releases the lock with the process.
+fn keep_others_out(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.busy_timeout(Duration::ZERO)?;
+    // The first look at the file is what takes the lock.
+    let taken = conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA schema_version");
+    if taken.is_err() {
+        // Whatever is wrong besides, the next look finds too.
+        conn.execute_batch("PRAGMA locking_mode = NORMAL")?;
+    }
+    Ok(taken.is_ok())
 }
 
 /// What these records lack to be of our version. Whether they are records at all is told first.

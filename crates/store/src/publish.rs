@@ -7,7 +7,7 @@
 use model::{EndpointId, Family, HostBind, PortRange, Proto, Publish};
 use rusqlite::Row;
 
-use crate::column::{Bind, Parsed};
+use crate::column::Bind;
 use crate::{PortOwner, Records, StoreError};
 
 impl Records {
@@ -17,16 +17,13 @@ impl Records {
     /// Those of reading.
     pub fn publish_conflict(&self, asked: &Publish) -> Result<Option<PortOwner>, StoreError> {
         for bind in self.binds_beside(asked)? {
-            let nearest = self.row(
-                "SELECT proto, bind, first, last, container_first, endpoint FROM publish
-                 WHERE proto = ?1 AND bind = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1",
-                (
-                    asked.proto().to_string(),
-                    Bind(bind),
-                    asked.node_ports().last(),
-                ),
-                |row| Ok((read(row)?, EndpointId(row.get("endpoint")?))),
-            )?;
+            let proto = asked.proto();
+            let key = (proto.to_string(), Bind(bind), asked.node_ports().last());
+            let sql = "SELECT first, last, container_first, endpoint FROM publish
+                 WHERE proto = ?1 AND bind = ?2 AND first <= ?3 ORDER BY first DESC";
+            let nearest = self.row(sql, key, |row| {
+                Ok((read(proto, bind, row)?, EndpointId(row.get("endpoint")?)))
+            })?;
             if let Some((publish, endpoint)) = nearest
                 && publish.overlaps(*asked)
             {
@@ -61,11 +58,12 @@ impl Records {
         proto: Proto,
         below: Option<HostBind>,
     ) -> Result<Option<HostBind>, StoreError> {
-        let sql = "SELECT bind FROM publish WHERE proto = ?1 AND bind > coalesce(?2, '')
-             ORDER BY bind LIMIT 1";
-        self.row(sql, (proto.to_string(), below.map(Bind)), |row| {
-            row.get(0).map(|Bind(bind)| bind)
-        })
+        let sql = "SELECT bind FROM publish WHERE proto = ?1 AND bind > ?2 ORDER BY bind";
+        let found = match below {
+            Some(bind) => self.row(sql, (proto.to_string(), Bind(bind)), |row| row.get(0))?,
+            None => self.row(sql, (proto.to_string(), ""), |row| row.get(0))?,
+        };
+        Ok(found.map(|Bind(bind)| bind))
     }
 
     /// Publishes the ports of an endpoint that is being inserted.
@@ -74,7 +72,7 @@ impl Records {
         endpoint: EndpointId,
         publish: &[Publish],
     ) -> Result<(), StoreError> {
-        for (position, asked) in publish.iter().enumerate() {
+        for asked in publish {
             if let Some(taken) = self.publish_conflict(asked)? {
                 return Err(StoreError::PortTaken {
                     asked: *asked,
@@ -84,11 +82,10 @@ impl Records {
             }
             self.execute(
                 "INSERT INTO publish
-                 (endpoint, position, proto, bind, first, last, container_first)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 (endpoint, proto, bind, first, last, container_first)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 (
                     endpoint.0,
-                    position as i64,
                     asked.proto().to_string(),
                     Bind(asked.bind()),
                     asked.node_ports().first(),
@@ -100,16 +97,29 @@ impl Records {
         Ok(())
     }
 
-    pub(crate) fn publish_of(&self, endpoint: EndpointId) -> Result<Vec<Publish>, StoreError> {
-        let sql = "SELECT proto, bind, first, last, container_first FROM publish
-             WHERE endpoint = ?1 ORDER BY position";
-        self.rows(sql, [endpoint.0], read)
+    /// Frees the ports of an endpoint that goes.
+    pub(crate) fn release_publish(
+        &self,
+        endpoint: EndpointId,
+        publish: &[Publish],
+    ) -> Result<(), StoreError> {
+        for one in publish {
+            self.execute(
+                "DELETE FROM publish
+                 WHERE proto = ?1 AND bind = ?2 AND first = ?3 AND endpoint = ?4",
+                (
+                    one.proto().to_string(),
+                    Bind(one.bind()),
+                    one.node_ports().first(),
+                    endpoint.0,
+                ),
+            )?;
+        }
+        Ok(())
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Publish> {
-    let Parsed(proto) = row.get("proto")?;
-    let Bind(bind) = row.get("bind")?;
+fn read(proto: Proto, bind: HostBind, row: &Row<'_>) -> rusqlite::Result<Publish> {
     let container_first = row.get("container_first")?;
     PortRange::new(row.get("first")?, row.get("last")?)
         .and_then(|ports| Publish::new(proto, bind, ports, container_first))

@@ -1,13 +1,22 @@
--- The node's records, version 4. Addresses are 16 bytes (src/column.rs); times are seconds
--- since 1970; words are those of src/record.rs.
+-- The node's records, version 5. Addresses by which one is looked for are 16 bytes
+-- (src/column.rs), all others text; times are seconds since 1970; words are those of
+-- src/record.rs. SQLite keeps and reads the text of each statement, whenever the records are
+-- opened: what is to be said of a column stands before its table.
 
+-- `me` and `known` are the cluster as this node last knew it, a JSON document (model::Cluster),
+-- and who it is there.
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     node_id TEXT NOT NULL,
     boot TEXT,
-    cookie INTEGER
+    cookie INTEGER,
+    me TEXT,
+    known TEXT
 ) STRICT;
 
+-- `names`: whether its endpoints find each other by name. `subnets`: prefix, gateway and, where
+-- not all of the prefix is given out, what is, with commas between them. `last`: the addresses
+-- given out last; the next ones are looked for behind them.
 CREATE TABLE network (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -16,29 +25,15 @@ CREATE TABLE network (
     reach TEXT NOT NULL,
     life TEXT NOT NULL,
     kind TEXT NOT NULL DEFAULT 'bridge',
-    -- Whether its endpoints find each other by name.
-    names TEXT NOT NULL DEFAULT 'off'
+    names TEXT NOT NULL DEFAULT 'off',
+    subnets TEXT NOT NULL DEFAULT '',
+    last TEXT
 ) STRICT;
 
-CREATE TABLE subnet (
-    network INTEGER NOT NULL REFERENCES network ON DELETE CASCADE,
-    family INTEGER NOT NULL,
-    prefix TEXT NOT NULL,
-    gateway BLOB NOT NULL,
-    -- What is given out; all of the prefix without.
-    range TEXT,
-    -- The address given out last: the next one is looked for behind it.
-    last BLOB,
-    PRIMARY KEY (network, family)
-) STRICT, WITHOUT ROWID;
-
--- The cluster as this node last knew it, a JSON document (model::Cluster), and who it is there.
-CREATE TABLE cluster (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    me TEXT NOT NULL,
-    known TEXT NOT NULL
-) STRICT;
-
+-- `container`, `list`: where a container runtime attached the target, its id, and that of its
+-- configuration list. `sends`, `receives`: bits a second, seen from the container; as fast as the
+-- machine without. `aliases` (its other names), `addresses`, `publish` (its ports): each with
+-- blanks between them, nothing without.
 CREATE TABLE endpoint (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     network INTEGER NOT NULL REFERENCES network,
@@ -53,18 +48,16 @@ CREATE TABLE endpoint (
     life TEXT NOT NULL,
     origin TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    -- Where a container runtime attached the target: its id, and that of its configuration list.
     container TEXT,
     list TEXT,
-    -- Bits a second, seen from the container; as fast as the machine without.
     sends INTEGER,
     receives INTEGER,
-    -- Its other names, blanks between them; nothing without.
-    aliases TEXT
+    aliases TEXT,
+    addresses TEXT,
+    publish TEXT
 ) STRICT;
 CREATE UNIQUE INDEX endpoint_name ON endpoint (network, name);
 CREATE UNIQUE INDEX endpoint_mac ON endpoint (network, mac);
-CREATE UNIQUE INDEX endpoint_ifname ON endpoint (cookie, boot, ifname);
 CREATE UNIQUE INDEX endpoint_netns ON endpoint (cookie, boot, network);
 CREATE UNIQUE INDEX endpoint_container ON endpoint (container, ifname, network)
     WHERE container IS NOT NULL;
@@ -73,24 +66,23 @@ CREATE INDEX endpoint_unfinished ON endpoint (id) WHERE life <> 'attached';
 
 -- The addresses that are not free: an endpoint's, or resting since its endpoint went.
 CREATE TABLE address (
-    network INTEGER NOT NULL REFERENCES network ON DELETE CASCADE,
+    network INTEGER NOT NULL,
     address BLOB NOT NULL,
-    endpoint INTEGER REFERENCES endpoint,
+    endpoint INTEGER,
     released_at INTEGER,
     PRIMARY KEY (network, address),
     CHECK ((endpoint IS NULL) <> (released_at IS NULL))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX address_endpoint ON address (endpoint, address) WHERE endpoint IS NOT NULL;
 CREATE INDEX address_resting ON address (released_at) WHERE released_at IS NOT NULL;
 
+-- The ports that are not free: the first of those published at an address of the node tells who
+-- has them.
 CREATE TABLE publish (
-    endpoint INTEGER NOT NULL REFERENCES endpoint ON DELETE CASCADE,
-    position INTEGER NOT NULL,
     proto TEXT NOT NULL,
     bind TEXT NOT NULL,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
     container_first INTEGER NOT NULL,
-    PRIMARY KEY (endpoint, position)
+    endpoint INTEGER NOT NULL,
+    PRIMARY KEY (proto, bind, first)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX publish_port ON publish (proto, bind, first, last);

@@ -7,10 +7,10 @@ use std::path::Path;
 use rusqlite::Connection;
 use store::{Durability, NodeLock, OpenMode, StoreError};
 
-use crate::fixture::{NOW, StateDir, add_endpoint, add_network, cni};
+use crate::fixture::{NOW, StateDir, add_endpoint, add_network};
 use crate::processes::{run_child, run_child_in};
 
-const BOTH: [OpenMode; 2] = [OpenMode::ReadWrite, OpenMode::ReadOnly];
+const MODES: [OpenMode; 3] = [OpenMode::ReadWrite, OpenMode::Alone, OpenMode::ReadOnly];
 
 #[test]
 fn only_root_can_read_the_records() {
@@ -67,7 +67,7 @@ fn the_log_of_a_lost_file_does_not_come_back() {
 
 fn assert_corrupt_and_kept(dir: &StateDir) {
     let before = fs::read(dir.file()).unwrap();
-    for mode in BOTH {
+    for mode in MODES {
         let error = dir
             .try_open(mode)
             .and_then(|records| records.networks().and_then(|_| records.endpoints()))
@@ -132,9 +132,11 @@ fn values_that_mean_nothing_are_called_corrupt() {
         "UPDATE network SET name = '../x'",
         "UPDATE network SET reach = 'everywhere'",
         "UPDATE network SET mtu = '12'",
-        "UPDATE subnet SET prefix = '10.88.0.1/16'",
-        "UPDATE subnet SET gateway = x'00'",
-        "DELETE FROM subnet",
+        "UPDATE network SET subnets = '10.88.0.1/16 10.88.0.1'",
+        "UPDATE network SET subnets = '10.88.0.0/16 10.89.0.1'",
+        "UPDATE network SET subnets = '10.88.0.0/16 10.88.0.1 10.89.0.1-10.89.0.9'",
+        "UPDATE network SET subnets = '10.88.0.0/16'",
+        "UPDATE network SET subnets = ''",
         "UPDATE endpoint SET target = 'a b' WHERE id = 7",
         "UPDATE endpoint SET mac = 'ff:ff:ff:ff:ff:ff' WHERE id = 7",
         "UPDATE endpoint SET rank = 70000 WHERE id = 7",
@@ -143,8 +145,9 @@ fn values_that_mean_nothing_are_called_corrupt() {
         "UPDATE endpoint SET aliases = 'a b_c' WHERE id = 7",
         "UPDATE network SET names = 'maybe'",
         "UPDATE endpoint SET boot = 'x' WHERE id = 7",
-        "INSERT INTO publish VALUES (7, 0, 'tcp', '*', 0, 0, 80)",
-        "INSERT INTO publish VALUES (7, 0, 'tcp', 'lo', 80, 80, 80)",
+        "UPDATE endpoint SET addresses = '10.88.0' WHERE id = 7",
+        "UPDATE endpoint SET publish = '0:80/tcp' WHERE id = 7",
+        "UPDATE endpoint SET publish = 'lo:80:80/tcp' WHERE id = 7",
         "DELETE FROM meta",
     ] {
         let dir = filled();
@@ -159,14 +162,14 @@ fn values_that_mean_nothing_are_called_corrupt() {
 fn a_newer_file_is_kept_byte_for_byte() {
     let dir = filled();
     let newer = Connection::open(dir.file()).unwrap();
-    newer.pragma_update(None, "user_version", 5).unwrap();
+    newer.pragma_update(None, "user_version", 6).unwrap();
     drop(newer);
     let before = fs::read(dir.file()).unwrap();
-    for mode in BOTH {
+    for mode in MODES {
         let error = dir.try_open(mode).unwrap_err();
         let told = matches!(
             &error,
-            StoreError::Newer { path, found: 5, known: 4 } if *path == dir.file()
+            StoreError::Newer { path, found: 6, known: 5 } if *path == dir.file()
         );
         assert!(told, "{error:?}");
         assert!(fs::read(dir.file()).unwrap() == before);
@@ -261,8 +264,10 @@ fn read_only_child() {
     mount_bind(&dir, &dir).expect("root is needed to mount");
     mount_remount(&dir, MountFlags::BIND | MountFlags::RDONLY, c"").unwrap();
     let open = |mode| store::Records::open(&dir, mode, model::NodeId::from_bits(1));
-    let error = open(OpenMode::ReadWrite).unwrap_err();
-    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+    for mode in [OpenMode::ReadWrite, OpenMode::Alone] {
+        let error = open(mode).unwrap_err();
+        assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+    }
     let error = NodeLock::acquire(&dir, std::time::Duration::ZERO).unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
     let records = open(OpenMode::ReadOnly).unwrap();
@@ -285,7 +290,7 @@ fn a_file_that_others_own_is_refused_by_name() {
 #[ignore = "runs as a child of another test"]
 fn no_permission_child() {
     let dir = crate::processes::child_dir();
-    for mode in BOTH {
+    for mode in MODES {
         let opened = store::Records::open(&dir, mode, model::NodeId::from_bits(1));
         let error = opened.unwrap_err();
         assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
@@ -313,40 +318,4 @@ fn create_child() {
     let fresh = model::NodeId::from_bits(u64::from(std::process::id()));
     let records = store::Records::open(&dir, OpenMode::ReadWrite, fresh).unwrap();
     crate::processes::tell(&records.node_id().to_string());
-}
-
-/// Records as the first version wrote them.
-const TO_VERSION_1: &str = "
-    DROP INDEX endpoint_container;
-    ALTER TABLE endpoint DROP COLUMN container;
-    ALTER TABLE endpoint DROP COLUMN list;
-    ALTER TABLE endpoint DROP COLUMN sends;
-    ALTER TABLE endpoint DROP COLUMN receives;
-    ALTER TABLE endpoint DROP COLUMN aliases;
-    ALTER TABLE network DROP COLUMN names;
-    ALTER TABLE subnet DROP COLUMN range;
-    ALTER TABLE network DROP COLUMN kind;
-    DROP TABLE cluster;
-    PRAGMA user_version = 1";
-
-#[test]
-fn records_of_the_first_version_are_read_and_brought_up() {
-    let dir = filled();
-    let before = dir.open().endpoints().unwrap();
-    let older = Connection::open(dir.file()).unwrap();
-    older.execute_batch(TO_VERSION_1).unwrap();
-    for mode in [OpenMode::ReadOnly, OpenMode::Scratch] {
-        assert_eq!(dir.try_open(mode).unwrap().endpoints().unwrap(), before);
-    }
-    let version = |conn: &Connection| {
-        conn.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
-            .unwrap()
-    };
-    assert_eq!(version(&older), 1, "readers leave the file alone");
-    assert_eq!(dir.open().endpoints().unwrap(), before);
-    assert_eq!(version(&older), 4);
-    let mut records = dir.open();
-    let web = before[0].endpoint.network;
-    let added = add_endpoint(&mut records, web, |r| r.endpoint.cni = Some(cni("c"))).unwrap();
-    assert_eq!(records.endpoints().unwrap().last(), Some(&added));
 }

@@ -106,11 +106,20 @@ fn open(dir: &Path) -> Records {
 
 #[test]
 fn what_a_killed_writer_was_told_is_committed_is_there() {
+    assert_kept_of_the_killed("processes::writer_child");
+}
+
+#[test]
+fn what_a_killed_writer_was_told_is_there_also_where_it_kept_others_out() {
+    assert_kept_of_the_killed("processes::lone_writer_child");
+}
+
+fn assert_kept_of_the_killed(writer: &str) {
     let dir = StateDir::new();
     add_network(&mut dir.open(), "web");
     let mut acknowledged = BTreeSet::new();
     for round in 0..20u32 {
-        let mut child = run_child("processes::writer_child", dir.path());
+        let mut child = run_child(writer, dir.path());
         // Spread over the log's growth and its copying; the child is at work meanwhile.
         for _ in 0..1 + round * 7 % 23 {
             acknowledged.insert(child.hear().unwrap());
@@ -140,7 +149,17 @@ fn what_a_killed_writer_was_told_is_committed_is_there() {
 #[test]
 #[ignore = "runs as a child of another test"]
 fn writer_child() {
-    let mut records = open(&child_dir());
+    write_for_ever(open(&child_dir()));
+}
+
+#[test]
+#[ignore = "runs as a child of another test"]
+fn lone_writer_child() {
+    let alone = Records::open(&child_dir(), OpenMode::Alone, NodeId::from_bits(1));
+    write_for_ever(alone.unwrap());
+}
+
+fn write_for_ever(mut records: Records) -> ! {
     let web = records.network_by_name(&word("web")).unwrap().unwrap();
     loop {
         let added = add_endpoint(&mut records, web.network.id, |record| {
