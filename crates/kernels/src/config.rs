@@ -8,6 +8,7 @@ use std::{env, fs};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::disk::Disk;
 use crate::job::Files;
 
 /// Where `scripts/setup kernels` puts the kernels and virtme-ng, where not below the home's cache.
@@ -71,6 +72,7 @@ pub struct Machine {
     /// What the kernels are told beyond what virtme-ng tells them.
     #[serde(default)]
     pub append: Vec<String>,
+    pub disk: Option<Disk>,
 }
 
 impl Machine {

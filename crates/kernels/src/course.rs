@@ -60,6 +60,7 @@ pub fn run(
             patience: machine.patience,
             modules: machine.modules.clone(),
             files: machine.files,
+            disk: machine.disk.clone(),
         })?;
         let mut watch = Watch {
             desk,

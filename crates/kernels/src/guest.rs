@@ -15,6 +15,7 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper, wait,
 };
 
+use crate::disk::DRIVER;
 use crate::files;
 use crate::job::{Desk, Event, Files, Job, Outcome, Test};
 
@@ -39,6 +40,10 @@ pub fn work(dir: &Path) -> Result<()> {
     })?;
     for module in &job.modules {
         load(module)?;
+    }
+    if let Some(disk) = &job.disk {
+        load(DRIVER)?;
+        disk.mount()?;
     }
     match job.files {
         Files::KeptInMemory => files::keep_in_memory(&job.tests)?,

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Disk;
+
 /// One test of one binary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {
@@ -81,6 +83,7 @@ pub struct Job {
     pub patience: u32,
     pub modules: Vec<String>,
     pub files: Files,
+    pub disk: Option<Disk>,
 }
 
 /// How the guest sees the files of the host.
@@ -152,6 +155,11 @@ impl Desk {
         self.dir.join("console.log")
     }
 
+    /// The image of the machine's disk.
+    pub fn disk(&self) -> PathBuf {
+        self.dir.join("disk.img")
+    }
+
     pub fn pid_file(&self) -> PathBuf {
         self.dir.join("qemu.pid")
     }
@@ -214,6 +222,10 @@ mod tests {
             patience: 3,
             modules: vec!["m".to_owned()],
             files: Files::KeptInMemory,
+            disk: Some(Disk {
+                mib: 64,
+                on: "/var/tmp".into(),
+            }),
         };
         desk.put_job(&job).unwrap();
         assert_eq!(desk.job().unwrap(), job);

@@ -121,6 +121,7 @@ mod tests {
             modules: Vec::new(),
             files: Files::AsTheyAre,
             append: Vec::new(),
+            disk: None,
         };
         let listed: Listed = serde_json::from_str(LISTED).unwrap();
         let tests = listed.into_tests(&machine);

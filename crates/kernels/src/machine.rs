@@ -40,8 +40,11 @@ impl Blueprint<'_> {
         command.arg("--verbose");
         command.arg("--rwdir").arg(desk.dir());
         let pid_file = desk.pid_file();
+        let image = desk.disk();
+        let disk = self.config.machine.disk.as_ref();
+        let disk = disk.map_or(Ok(String::new()), |disk| disk.make(&image))?;
         command.arg(format!(
-            "--qemu-opts=-pidfile {} {}",
+            "--qemu-opts=-pidfile {} {} {disk}",
             pid_file.display(),
             files::qemu_options()
         ));
@@ -49,7 +52,11 @@ impl Blueprint<'_> {
         command.stdin(Stdio::null());
         command.stdout(console.try_clone()?).stderr(console);
         let vng = command.spawn().context("start virtme-ng")?;
-        Ok(Running { vng, pid_file })
+        Ok(Running {
+            vng,
+            pid_file,
+            image,
+        })
     }
 
     /// A shell inside, for a person at a terminal.
@@ -84,6 +91,8 @@ impl Blueprint<'_> {
 pub struct Running {
     vng: Child,
     pid_file: PathBuf,
+    /// Of its disk, if it has one.
+    image: PathBuf,
 }
 
 impl Running {
@@ -91,10 +100,8 @@ impl Running {
         let status = self.vng.try_wait().context("wait for virtme-ng")?;
         Ok(status.is_some())
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
+    fn end(&mut self) {
         if matches!(self.vng.try_wait(), Ok(Some(_))) {
             return;
         }
@@ -108,6 +115,14 @@ impl Drop for Running {
             }
         }
         let _ = self.vng.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+        // It has none, or the next machine makes another in its place.
+        let _ = fs::remove_file(&self.image);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod config;
 mod course;
+mod disk;
 mod files;
 mod guest;
 mod job;

@@ -32,6 +32,13 @@ const WATCH: &str = r#"cat >/dev/null
 "$0" rm --force --all
 rm -rf "$1""#;
 
+/// How long dd(1) copied, by what it says at its end: how long it took to start does not count.
+pub fn copied_in(said: &str) -> Duration {
+    let (_, end) = said.split_once("copied, ").unwrap();
+    let (secs, _) = end.split_once(" s,").unwrap();
+    Duration::from_secs_f64(secs.parse().unwrap())
+}
+
 pub struct Ground {
     node: PontoonNode,
     watch: Child,
@@ -67,6 +74,25 @@ impl Ground {
         let path = self.disk.to_str().unwrap();
         self.sh(&format!("mkdir -p {path}; chmod 777 {path}"));
         path
+    }
+
+    /// What says that rates are about the disk of [`Self::disk`]: nothing where `/` is on it too.
+    /// `None` where that is on no disk, and rates can't be kept.
+    pub fn disk_option(&self) -> Option<String> {
+        let disk = self.disk().to_owned();
+        let numbers = self.sh(&format!("stat -c %Hd:%Ld / {disk}"));
+        let (root, disk) = numbers.trim().split_once('\n').unwrap();
+        if disk.starts_with("0:") {
+            return None;
+        }
+        if root == disk {
+            return Some(String::new());
+        }
+        let of = format!("/sys/dev/block/{disk}");
+        let number = self.sh(&format!(
+            "if test -e {of}/partition; then cat {of}/../dev; else cat {of}/dev; fi"
+        ));
+        Some(format!("--io-device {}", number.trim()))
     }
 
     /// A program of the machine's, in this node.
