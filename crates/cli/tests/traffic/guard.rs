@@ -94,6 +94,16 @@ fn introduce(site: &Site) {
             WEB_GATEWAY[0], WEB_GATEWAY[1]
         ),
     );
+    // By their link-local addresses too: with these they look after what they know, when it is old.
+    let link_local = |place, ifname| {
+        let script = format!("ip -6 -o addr show dev {ifname} scope link | tr / ' '");
+        let line = site.inside(place, &script);
+        line.split_whitespace().nth(3).unwrap().to_owned()
+    };
+    let (node, a) = (link_local("node", "pn-web"), link_local("a", "eth0"));
+    for (from, to) in [("peer", &node), ("peer", &a), ("a", &node)] {
+        site.inside(from, &format!("ping -c1 -W2 {to}%eth0"));
+    }
 }
 
 fn assert_guarded(site: &Site) {
