@@ -16,7 +16,9 @@ use testnet::Node;
 
 /// Within this what is news must be told.
 const BOUND: Duration = Duration::from_secs(5);
-/// For so long nothing is told where nothing is to be told. Six times as long as a burst's end.
+/// A burst of changes has ended when nothing has changed for so long.
+const BURST_END: Duration = Duration::from_millis(50);
+/// For so long nothing is told where nothing is to be told.
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// Whether there is nothing to look for.
@@ -169,18 +171,21 @@ fn who_goes_on_changing_things_does_not_keep_it_from_telling() {
     let mut kernel = Kernel::open().unwrap();
     build(&mut kernel, &state(1));
     let mut monitor = Monitor::open().unwrap();
+    let begun = Instant::now();
     let told = std::thread::scope(|scope| {
         let script = "i=0; while [ $i -lt 300 ]; do ip link set pt1 mtu $((1300 + i % 2)); \
                       i=$((i+1)); done";
         let flood = scope.spawn(|| node.sh(script));
         let mut told = 0;
         while !flood.is_finished() {
-            told += usize::from(monitor.wait(SILENCE).unwrap() == News::Changed);
+            told += u128::from(monitor.wait(SILENCE).unwrap() == News::Changed);
         }
         told
     });
-    println!("{told} times told of 300 changes");
-    assert!((1..60).contains(&told), "{told}");
+    // On a slow machine each change is a burst of its own.
+    let bursts = begun.elapsed().as_millis() / BURST_END.as_millis();
+    println!("{told} times told of 300 changes, in the time of {bursts} bursts");
+    assert!((1..=bursts).contains(&told), "{told} of {bursts}");
 }
 
 #[test]
