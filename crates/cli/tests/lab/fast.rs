@@ -147,7 +147,19 @@ fn change_all(site: &Site, carried_on: &dyn Fn(&str)) {
     }
     let agent = site.ground.agent("n1").unwrap();
     site.ground.node().sh(&format!("kill -9 {agent}"));
+    wait_until("the agent is gone", BOUND, || {
+        site.ground.agent("n1").is_none()
+    });
     carried_on("n1");
+}
+
+/// Tells a thread to end, also where this one panics.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// `job` is told how to wait until a node carries the flow.
@@ -175,10 +187,11 @@ fn while_a_flow_loses_nothing(site: &Site, job: impl FnOnce(&dyn Fn(&str))) {
                 now[0] > before[0] + 10 && now[1] > before[1] + 10
             });
         };
+        let stop = StopAtEnd(&stop);
         carried_on("n1");
         carried_on("n2");
         job(&carried_on);
-        stop.store(true, Relaxed);
+        drop(stop);
         flow.join().unwrap();
     });
     assert!(passed.load(Relaxed) > 100);
