@@ -7,7 +7,7 @@ use ipam::COOL_DOWN_SECS;
 use model::{AddressRange, Endpoint, EndpointId, Family, NetworkId};
 
 use crate::column::{Bytes16, seconds};
-use crate::{Records, StoreError};
+use crate::{Owner, Records, StoreError};
 
 /// The most addresses in one answer of [`Records::taken_from`].
 pub const TAKEN_PAGE: usize = 64;
@@ -164,19 +164,26 @@ impl Records {
             )?;
         }
         if claimed == 0 {
-            let by = self.owner(
-                "SELECT e.id, e.name, n.name FROM address a
-                 JOIN endpoint e ON e.id = a.endpoint JOIN network n ON n.id = e.network
-                 WHERE a.network = ?1 AND a.address = ?2",
-                (network.0, Bytes16(address)),
-            )?;
             // An address that nobody has could be claimed.
-            return Err(match by {
+            return Err(match self.address_owner(network, address)? {
                 Some(by) => StoreError::AddressTaken { address, by },
                 None => self.failed(rusqlite::Error::QueryReturnedNoRows),
             });
         }
         Ok(())
+    }
+
+    pub(crate) fn address_owner(
+        &self,
+        network: NetworkId,
+        address: IpAddr,
+    ) -> Result<Option<Owner>, StoreError> {
+        self.owner(
+            "SELECT e.id, e.name, n.name FROM address a
+             JOIN endpoint e ON e.id = a.endpoint JOIN network n ON n.id = e.network
+             WHERE a.network = ?1 AND a.address = ?2",
+            (network.0, Bytes16(address)),
+        )
     }
 
     /// The addresses of an endpoint that goes begin to rest.

@@ -156,6 +156,13 @@ impl Records {
             let name = endpoint.name.clone();
             return Ok(Some(StoreError::NameTaken { name, by }));
         }
+        // A MAC that was made from an address is taken with it, and the address is what was asked for.
+        for address in &endpoint.addresses {
+            let address = *address;
+            if let Some(by) = self.address_owner(endpoint.network, address)? {
+                return Ok(Some(StoreError::AddressTaken { address, by }));
+            }
+        }
         let sql = select_owner!("e.network = ?1 AND e.mac = ?2 AND e.id <> ?3");
         if let Some(by) = self.owner(sql, (network, endpoint.mac.to_string(), id))? {
             let mac = endpoint.mac;

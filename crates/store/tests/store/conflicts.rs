@@ -53,6 +53,16 @@ fn a_taken_mac_names_its_owner() {
 }
 
 #[test]
+fn of_a_taken_address_and_the_mac_made_from_it_the_address_is_told() {
+    let error = refusal(|record| {
+        record.endpoint.addresses[0] = word::<IpAddr>("10.88.1.1");
+        record.endpoint.mac = word("02:70:0a:58:01:01");
+    });
+    let text = "the address 10.88.1.1 is taken by endpoint c1 of network web";
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
 fn a_target_joins_a_network_once() {
     let error = refusal(|record| {
         record.netns = Some(netns(u64::MAX - 1));
