@@ -199,16 +199,11 @@ impl Records {
     /// # Errors
     /// `EndpointGone`; those of a commit.
     pub fn set_rates(&mut self, id: EndpointId, rates: Rates) -> Result<(), StoreError> {
-        self.transaction(Durability::Process, |records| {
-            let updated = records.execute(
-                "UPDATE endpoint SET sends = ?2, receives = ?3 WHERE id = ?1",
-                (id.0, rates.sends.map(bits), rates.receives.map(bits)),
-            );
-            match updated? {
-                0 => Err(StoreError::EndpointGone(id)),
-                _ => Ok(()),
-            }
-        })
+        let updated = self.change(
+            "UPDATE endpoint SET sends = ?2, receives = ?3 WHERE id = ?1",
+            (id.0, rates.sends.map(bits), rates.receives.map(bits)),
+        );
+        there(id, updated?)
     }
 
     /// # Errors
@@ -230,20 +225,13 @@ impl Records {
     /// # Errors
     /// Those of a commit.
     pub fn set_staying(&mut self, id: EndpointId) -> Result<(), StoreError> {
-        self.transaction(Durability::Process, |records| {
-            let sql = "UPDATE endpoint SET life = 'attached' WHERE id = ?1 AND life = 'detaching'";
-            records.execute(sql, [id.0]).map(|_| ())
-        })
+        let sql = "UPDATE endpoint SET life = 'attached' WHERE id = ?1 AND life = 'detaching'";
+        self.change(sql, [id.0]).map(|_| ())
     }
 
     fn set_leaving(&mut self, id: EndpointId, life: EndpointLife) -> Result<(), StoreError> {
-        self.transaction(Durability::Process, |records| {
-            let sql = "UPDATE endpoint SET life = ?2 WHERE id = ?1";
-            match records.execute(sql, (id.0, life.to_string()))? {
-                0 => Err(StoreError::EndpointGone(id)),
-                _ => Ok(()),
-            }
-        })
+        let sql = "UPDATE endpoint SET life = ?2 WHERE id = ?1";
+        there(id, self.change(sql, (id.0, life.to_string()))?)
     }
 
     /// Forgets an endpoint; its addresses begin to rest.
@@ -259,6 +247,14 @@ impl Records {
             let deleted = records.execute("DELETE FROM endpoint WHERE id = ?1", [id.0]);
             deleted.map(|_| ())
         })
+    }
+}
+
+/// Whether the endpoint was there, by how many records were changed.
+fn there(id: EndpointId, changed: usize) -> Result<(), StoreError> {
+    match changed {
+        0 => Err(StoreError::EndpointGone(id)),
+        _ => Ok(()),
     }
 }
 
