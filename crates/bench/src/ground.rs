@@ -12,14 +12,14 @@ use crate::cable::Cable;
 use crate::contender::{Chain, Cni, Contender, Netavark, Records, Setup};
 use crate::machine::Machine;
 use crate::scratch::Scratch;
-use crate::tools::{self, Docker, Found};
+use crate::tools::{self, Docker, Found, Programs};
 
 /// The network on every site of Pontoon's.
 pub const NETWORK: &str = "bench";
 const SUBNET: &str = "10.90.0.0/16";
 
 pub struct Ground<'a> {
-    pontoon: Found<PathBuf>,
+    programs: &'a Programs,
     /// Where Docker is unpacked.
     docker: Option<PathBuf>,
     scratch: &'a Scratch,
@@ -43,9 +43,9 @@ pub struct Site<T> {
 }
 
 impl<'a> Ground<'a> {
-    pub fn new(pontoon: Found<PathBuf>, docker: Option<PathBuf>, scratch: &'a Scratch) -> Self {
+    pub fn new(programs: &'a Programs, docker: Option<PathBuf>, scratch: &'a Scratch) -> Self {
         Self {
-            pontoon,
+            programs,
             docker,
             scratch,
             machines: RefCell::default(),
@@ -64,7 +64,7 @@ impl<'a> Ground<'a> {
     }
 
     pub fn site_with_records(&self, state_dir: PathBuf) -> Found<Site<Records>> {
-        let binary = self.pontoon.clone()?;
+        let binary = self.programs.pontoon.clone()?;
         let site = Site {
             machine: self.machine(),
             tool: Records { binary, state_dir },
@@ -76,7 +76,7 @@ impl<'a> Ground<'a> {
     /// Pontoon on a machine, with records that know no network yet.
     pub fn bare_site(&self, machine: Rc<Machine>, name: &str) -> Found<Site<Records>> {
         let tool = Records {
-            binary: self.pontoon.clone()?,
+            binary: self.programs.pontoon.clone()?,
             state_dir: self.scratch(name),
         };
         Ok(Site { machine, tool })
@@ -106,7 +106,7 @@ impl<'a> Ground<'a> {
     /// The CNI plugins and a resident; their records in the scratch directory under `name`.
     pub fn cni_site(&self, name: &str) -> Found<Site<Chain>> {
         let tool = Chain {
-            plugins: tools::cni_plugins()?,
+            plugins: self.programs.cni_plugins.clone()?,
             data_dir: self.scratch(name),
         };
         let machine = self.machine();
@@ -118,7 +118,7 @@ impl<'a> Ground<'a> {
     /// netavark and a resident; its files in the scratch directory under `name`.
     pub fn netavark_site(&self, name: &str) -> Found<Site<Setup>> {
         let tool = Setup {
-            binary: tools::netavark()?,
+            binary: self.programs.netavark.clone()?,
             config_dir: self.scratch(name),
         };
         let machine = self.machine();

@@ -41,6 +41,7 @@ use machine::shell;
 use progress::progress;
 use scratch::Scratch;
 use table::{Row, Table};
+use tools::Programs;
 
 /// Pontoon's figures, against other tools and hand-made limits. Needs root.
 ///
@@ -154,8 +155,8 @@ fn main() -> Result<ExitCode> {
 
 /// Each section on ground of its own, so that its figures do not depend on those before.
 fn measure_all(args: &Args) -> Result<Vec<Row>> {
-    let pontoon = tools::pontoon(args.pontoon.clone());
     let scratch = Scratch::new(&args.scratch)?;
+    let programs = Programs::install(args.pontoon.clone(), &scratch.join("bin"));
     let sections = match &*args.section {
         // What `fastpath` measures is a part of `overlay`.
         [] => &Section::ALL,
@@ -171,7 +172,7 @@ fn measure_all(args: &Args) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for section in sections {
         clearing.wait()?;
-        let ground = Ground::new(pontoon.clone(), docker.clone(), &scratch);
+        let ground = Ground::new(&programs, docker.clone(), &scratch);
         rows.extend(section.measure(&ground, args));
     }
     Ok(rows)

@@ -1,8 +1,8 @@
 //! The programs the bench compares with and measures by, found or named as missing.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 /// Where programs are that a user's PATH may lack.
 const MORE_DIRS: &[&str] = &["/usr/sbin", "/sbin"];
@@ -14,8 +14,62 @@ const NETAVARK: &[&str] = &[
     "/usr/local/libexec/podman/netavark",
 ];
 
+/// What stands beside `pontoon`.
+const COMPANIONS: &[&str] = &["pontoon-cni", "pontoon-sandbox", "pontoon-names"];
+
 /// Or what is missing, by name, and what to do.
 pub type Found<T> = Result<T, String>;
+
+/// The programs that are started for each sample: all of them copies in one directory, as an
+/// installation makes them.
+///
+/// The page cache has a copied file in folios of many pages, and one that a linker has written to
+/// through its memory in single ones. Mapping the latter costs each start of a program as large as
+/// `pontoon` 0.7 ms (`filemap_map_pages` in mm/filemap.c, Linux 6.18), and nobody runs it there.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    pub pontoon: Found<PathBuf>,
+    /// The directory of the reference CNI plugins.
+    pub cni_plugins: Found<PathBuf>,
+    pub netavark: Found<PathBuf>,
+}
+
+impl Programs {
+    /// Copies them into `dir`, which is made; `pontoon` from the file given, or else from beside
+    /// the bench.
+    pub fn install(given: Option<PathBuf>, dir: &Path) -> Self {
+        let pontoon = pontoon(given).and_then(|binary| {
+            let beside = COMPANIONS.iter().map(|name| binary.with_file_name(name));
+            let mut companions = beside.filter(|file| file.is_file());
+            companions.try_for_each(|file| copy(&file, dir).map(drop))?;
+            copy(&binary, dir)
+        });
+        let cni_plugins = cni_plugins().and_then(|from| {
+            let mut files = CNI_PLUGINS.iter().map(|name| from.join(name));
+            files.try_for_each(|file| copy(&file, dir).map(drop))?;
+            Ok(dir.to_owned())
+        });
+        Self {
+            pontoon,
+            cni_plugins,
+            netavark: netavark().and_then(|file| copy(&file, dir)),
+        }
+    }
+}
+
+/// Gives the copy.
+fn copy(file: &Path, dir: &Path) -> Found<PathBuf> {
+    let to = dir.join(file.file_name().unwrap_or_default());
+    let copied = fs::create_dir_all(dir).and_then(|()| fs::copy(file, &to));
+    match copied {
+        Ok(_) => Ok(to),
+        Err(error) => Err(format!(
+            "copy {} to {}: {error}",
+            file.display(),
+            to.display()
+        )),
+    }
+}
 
 pub fn program(name: &str) -> Found<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -26,7 +80,7 @@ pub fn program(name: &str) -> Found<PathBuf> {
 }
 
 /// The directory of the reference CNI plugins. They call iptables.
-pub fn cni_plugins() -> Found<PathBuf> {
+fn cni_plugins() -> Found<PathBuf> {
     program("iptables")?;
     let whole = |dir: &&&str| {
         let mut plugins = CNI_PLUGINS.iter();
@@ -45,7 +99,7 @@ pub fn netavark() -> Found<PathBuf> {
 }
 
 /// The `pontoon` built next to the bench, unless another is given.
-pub fn pontoon(given: Option<PathBuf>) -> Found<PathBuf> {
+fn pontoon(given: Option<PathBuf>) -> Found<PathBuf> {
     let found = match given {
         Some(binary) if binary.is_file() => Ok(binary),
         Some(binary) => Err(binary.display().to_string()),
