@@ -16,7 +16,15 @@ impl Records {
     /// # Errors
     /// Those of reading.
     pub fn publish_conflict(&self, asked: &Publish) -> Result<Option<PortOwner>, StoreError> {
-        for bind in self.binds_beside(asked)? {
+        self.conflict_at(&self.binds_beside(asked)?, asked)
+    }
+
+    fn conflict_at(
+        &self,
+        binds: &[HostBind],
+        asked: &Publish,
+    ) -> Result<Option<PortOwner>, StoreError> {
+        for &bind in binds {
             let proto = asked.proto();
             let key = (proto.to_string(), Bind(bind), asked.node_ports().last());
             let sql = "SELECT first, last, container_first, endpoint FROM publish
@@ -36,7 +44,8 @@ impl Records {
         Ok(None)
     }
 
-    /// The addresses of the node at which something may be published that overlaps `asked`.
+    /// The addresses of the node at which something may be published that overlaps `asked`, its own
+    /// among them.
     fn binds_beside(&self, asked: &Publish) -> Result<Vec<HostBind>, StoreError> {
         if let HostBind::Address(address) = asked.bind() {
             let family = Family::of(address);
@@ -48,7 +57,8 @@ impl Records {
             binds.push(bind);
             below = Some(bind);
         }
-        binds.retain(|bind| bind.overlaps(asked.bind()));
+        binds.retain(|bind| bind.overlaps(asked.bind()) && *bind != asked.bind());
+        binds.push(asked.bind());
         Ok(binds)
     }
 
@@ -72,8 +82,16 @@ impl Records {
         endpoint: EndpointId,
         publish: &[Publish],
     ) -> Result<(), StoreError> {
+        let mut at = None;
+        let mut binds = Vec::new();
         for asked in publish {
-            if let Some(taken) = self.publish_conflict(asked)? {
+            // Those of the port before are good for the next at the same address.
+            let place = Some((asked.proto(), asked.bind()));
+            if at != place {
+                binds = self.binds_beside(asked)?;
+                at = place;
+            }
+            if let Some(taken) = self.conflict_at(&binds, asked)? {
                 return Err(StoreError::PortTaken {
                     asked: *asked,
                     taken: taken.publish,
