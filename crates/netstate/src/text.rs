@@ -120,7 +120,7 @@ fn add_link(f: &mut fmt::Formatter<'_>, key: &LinkKey, link: &Link) -> fmt::Resu
     }
     match kind {
         LinkKind::Bridge => {
-            write!(f, " type bridge no_linklocal_learn 1")?;
+            write!(f, " type bridge no_linklocal_learn 1 mcast_snooping 0")?;
             write!(f, " && ip link set {name} mtu {mtu} alias {alias}")
         }
         LinkKind::Veth { port, peer } => {

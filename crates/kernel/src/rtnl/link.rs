@@ -23,6 +23,8 @@ const LOOPBACK: &str = "lo";
 /// (`include/uapi/linux/if_link.h`, `if_bridge.h`).
 const BR_MULTI_BOOLOPT: u16 = 46;
 const NO_LINKLOCAL_LEARN: u32 = 1;
+/// `IFLA_BR_MCAST_SNOOPING`.
+const BR_MCAST_SNOOPING: u16 = 23;
 
 /// `IFLA_INET6_ADDR_GEN_MODE` and `IN6_ADDR_GEN_MODE_NONE` (`include/uapi/linux/if_link.h`).
 const INET6_ADDR_GEN_MODE: u16 = 8;
@@ -125,6 +127,10 @@ fn put_kind(info: &mut Message, kind: &LinkKind, refers: &Refers<'_>) {
                 let (value, mask) = (NO_LINKLOCAL_LEARN, NO_LINKLOCAL_LEARN);
                 let options = [value.to_ne_bytes(), mask.to_ne_bytes()].concat();
                 data.attr(BR_MULTI_BOOLOPT, &options);
+                // Nobody asks who listens, so it prunes nothing until a container does; and with it
+                // each port that comes up sets a timer of every other (`br_port_state_selection`,
+                // net/bridge/br_stp.c).
+                data.attr(BR_MCAST_SNOOPING, &[0]);
             });
         }
         LinkKind::Veth { peer, .. } => {
