@@ -19,10 +19,14 @@ pub enum Line {
     Warning(String),
 }
 
+/// How many faults are remembered as told. A store words them, too.
+const FAULTS_TOLD: usize = 16;
+
 /// What was said before.
 #[derive(Debug, Default)]
 pub struct Journal {
-    fault: Option<String>,
+    /// Since all was well: a store that is cut off is silent, has no route, and is silent again.
+    faults: BTreeSet<String>,
     /// Networks that this node lacks or has otherwise, and why.
     complaints: BTreeMap<NetworkName, String>,
     unreadable: BTreeSet<String>,
@@ -91,15 +95,20 @@ impl Journal {
     }
 
     pub fn note_fault(&mut self, fault: Option<String>) -> Vec<Line> {
-        let line = match (&self.fault, &fault) {
-            (old, Some(new)) if old.as_ref() != Some(new) => Some(Line::Warning(format!(
-                "{new}; going on with what the records say"
-            ))),
-            (Some(_), None) => Some(Line::Info("all is well again".to_owned())),
-            _ => None,
+        let Some(fault) = fault else {
+            let was_well = std::mem::take(&mut self.faults).is_empty();
+            let line = (!was_well).then(|| Line::Info("all is well again".to_owned()));
+            return line.into_iter().collect();
         };
-        self.fault = fault;
-        line.into_iter().collect()
+        if self.faults.contains(&fault) {
+            return Vec::new();
+        }
+        if self.faults.len() == FAULTS_TOLD {
+            self.faults.clear();
+        }
+        let line = format!("{fault}; going on with what the records say");
+        self.faults.insert(fault);
+        vec![Line::Warning(line)]
     }
 
     /// True when the cluster is another than before.
@@ -281,6 +290,20 @@ mod tests {
         assert!(journal.note(&away()).is_empty());
         let back = texts(journal.note(&pass(&[("a", 1)], Adopted::default())));
         assert_eq!(back, ["all is well again"]);
+        assert_eq!(texts(journal.note(&away())), [said]);
+    }
+
+    #[test]
+    fn faults_that_take_turns_are_told_once_each() {
+        let mut journal = Journal::default();
+        let mut note = |fault: &str| journal.note_fault(Some(fault.to_owned())).len();
+        assert_eq!(
+            ["silent", "no route", "silent", "no route"].map(&mut note),
+            [1, 1, 0, 0]
+        );
+        let told: usize = (0..100).map(|n| note(&n.to_string())).sum();
+        assert_eq!(told, 100);
+        assert!(journal.faults.len() <= FAULTS_TOLD);
     }
 
     #[test]
