@@ -3,6 +3,7 @@
 //! By tcx, whose attachment is an object that we pin. Where the kernel has none (before 6.6), by a
 //! filter of `clsact` that stands behind all others: whatever is on the port has its say first.
 
+use std::io;
 use std::path::Path;
 
 use aya::programs::links::{FdLink, PinnedLink};
@@ -16,10 +17,16 @@ use model::IfName;
 
 use crate::error::{FastPathError, Result};
 use crate::place::remove_file;
+use crate::port::ifindex;
+use crate::tc::Socket;
 
 /// The filter's place: the last one.
 const PRIORITY: u16 = u16::MAX;
-const HANDLE: TcHandle = TcHandle::new(0, 0x706e);
+const HANDLE: TcHandle = TcHandle::new(0, HANDLE_MINOR);
+const HANDLE_MINOR: u16 = 0x706e;
+/// `TC_H_CLSACT` with `TC_H_MIN_INGRESS` and `TC_H_MIN_EGRESS` (`include/uapi/linux/pkt_sched.h`).
+const CLSACT_INGRESS: u32 = 0xffff_fff2;
+const CLSACT_EGRESS: u32 = 0xffff_fff3;
 
 /// A side of a device, and what watches it: of an endpoint's port, the way from the container and
 /// the way to it; of a device that leads to other nodes, the way from them and the way to them.
@@ -57,6 +64,13 @@ impl Side {
         match self {
             Self::In | Self::FromNodes => TcAttachType::Ingress,
             Self::Out | Self::ToNodes => TcAttachType::Egress,
+        }
+    }
+
+    fn clsact_parent(self) -> u32 {
+        match self {
+            Self::In | Self::FromNodes => CLSACT_INGRESS,
+            Self::Out | Self::ToNodes => CLSACT_EGRESS,
         }
     }
 }
@@ -103,24 +117,27 @@ impl Attacher<'_> {
     }
 
     /// Whether this very program is on the port.
-    pub fn is_on(&self, port: &IfName, pin: &Path) -> bool {
+    pub fn is_on(&self, port: &IfName) -> bool {
         match self.hook {
             Hook::Tcx => {
                 let on = SchedClassifier::query_tcx(port.as_str(), self.side.attach_type());
                 on.is_ok_and(|(_, programs)| programs.iter().any(|p| p.id() == self.id))
             }
-            Hook::Clsact => pin.exists(),
+            Hook::Clsact => {
+                let on = filter_program(port, self.side);
+                on.is_ok_and(|program| program == Some(self.id))
+            }
         }
     }
 
     fn ensure_tcx(&mut self, port: &IfName, pin: &Path) -> std::result::Result<(), ProgramError> {
-        if self.is_on(port, pin) && pin.exists() {
+        if self.is_on(port) && pin.exists() {
             return Ok(());
         }
         if let Ok(old) = PinnedLink::from_pin(pin) {
             let old: std::result::Result<SchedClassifierLink, _> = FdLink::from(old).try_into();
             let updated = old.ok().map(|link| self.program.attach_to_link(link));
-            if matches!(updated, Some(Ok(_))) && self.is_on(port, pin) {
+            if matches!(updated, Some(Ok(_))) && self.is_on(port) {
                 return Ok(());
             }
             // Of a device that is gone.
@@ -132,40 +149,53 @@ impl Attacher<'_> {
             .program
             .attach_with_options(port.as_str(), side, options)?;
         let link: FdLink = self.program.take_link(id)?.try_into().map_err(|_| {
-            let error = std::io::Error::other("the attachment can't be pinned");
+            let error = io::Error::other("the attachment can't be pinned");
             ProgramError::IOError(error)
         })?;
         link.pin(pin)
             .map(drop)
-            .map_err(|error| ProgramError::IOError(std::io::Error::other(error)))
+            .map_err(|error| ProgramError::IOError(io::Error::other(error)))
     }
 
-    /// A filter has no object of its own to pin: a copy of the program's pin says it is there.
+    /// A filter has no object of its own to pin: a copy of the program's pin tells which ports may
+    /// have one, before they do. A filter that is there gets another program in place. So nobody who
+    /// is killed here leaves a port without, or one with a filter that nobody knows of.
     fn ensure_filter(
         &mut self,
         port: &IfName,
         pin: &Path,
     ) -> std::result::Result<(), ProgramError> {
-        let side = self.side.attach_type();
-        // Where it is there already, the filter's own error tells what is wrong.
-        let _ = qdisc_add_clsact(port.as_str());
-        let _ = remove_filter(port, self.side);
-        let options = NlOptions {
-            priority: PRIORITY,
-            handle: HANDLE,
-            classid: None,
+        let is_known = pin.exists();
+        if self.is_on(port) && is_known {
+            return Ok(());
+        }
+        let pinned = |error| ProgramError::IOError(io::Error::other(error));
+        if !is_known {
+            self.program.pin(pin).map_err(pinned)?;
+        }
+        let id = if matches!(filter_program(port, self.side), Ok(Some(_))) {
+            let there = filter(port, self.side).map_err(ProgramError::IOError)?;
+            self.program.attach_to_link(there)?
+        } else {
+            // Where it is there already, the filter's own error tells what is wrong.
+            let _ = qdisc_add_clsact(port.as_str());
+            let options = NlOptions {
+                priority: PRIORITY,
+                handle: HANDLE,
+                classid: None,
+            };
+            let options = TcAttachOptions::Netlink(options);
+            let side = self.side.attach_type();
+            self.program
+                .attach_with_options(port.as_str(), side, options)?
         };
-        let id = self.program.attach_with_options(
-            port.as_str(),
-            side,
-            TcAttachOptions::Netlink(options),
-        )?;
         // Dropped, it would be detached.
         std::mem::forget(self.program.take_link(id)?);
-        let _ = std::fs::remove_file(pin);
-        self.program
-            .pin(pin)
-            .map_err(|error| ProgramError::IOError(std::io::Error::other(error)))
+        if is_known {
+            std::fs::remove_file(pin).map_err(ProgramError::IOError)?;
+            self.program.pin(pin).map_err(pinned)?;
+        }
+        Ok(())
     }
 }
 
@@ -178,9 +208,20 @@ pub(crate) fn detach(port: &IfName, side: Side, hook: Hook, pin: &Path) -> Resul
     remove_file(pin)
 }
 
+/// The number of the program that our filter on a side of a port runs.
+fn filter_program(port: &IfName, side: Side) -> io::Result<Option<u32>> {
+    let Some(index) = ifindex(port)? else {
+        return Ok(None);
+    };
+    let handle = u32::from(HANDLE_MINOR);
+    Socket::open()?.filter_program(index, side.clsact_parent(), PRIORITY, handle)
+}
+
+fn filter(port: &IfName, side: Side) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(port.as_str(), side.attach_type(), PRIORITY, HANDLE, None)
+}
+
 fn remove_filter(port: &IfName, side: Side) -> std::result::Result<(), ProgramError> {
-    let side = side.attach_type();
-    let link = SchedClassifierLink::attached(port.as_str(), side, PRIORITY, HANDLE, None);
     use aya::programs::links::Link;
-    link.map_err(ProgramError::IOError)?.detach()
+    filter(port, side).map_err(ProgramError::IOError)?.detach()
 }

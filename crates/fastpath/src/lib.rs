@@ -83,7 +83,7 @@
 //!
 //! # Rooms
 //! `programs` loads and pins, `place` knows where, `attach` puts programs on ports, `hindrance`
-//! says on which not, `counters` has places for counters, `node` puts it together, `overlay` and
+//! says on which not, `tc` asks the kernel, `counters` has places for counters, `node` puts it together, `overlay` and
 //! `parts` for what crosses nodes, `trial` asks the kernel whether it would. Packet logic is in
 //! `fastpath-wire`, the programs are in `fastpath-ebpf`. Nothing here decides which networks have a
 //! fast path.
@@ -101,6 +101,7 @@ mod port;
 mod programs;
 mod raw;
 mod status;
+mod tc;
 mod trial;
 
 use model::{NetworkId, NodeId};

@@ -1,7 +1,5 @@
 //! What the fast path does: ports, and packets counted on them.
 
-use std::path::PathBuf;
-
 use fastpath_wire::{Counters, MAP_COUNTERS, MAP_SETTINGS, Slow};
 use model::{IfName, NetworkId};
 use serde::Serialize;
@@ -98,11 +96,10 @@ impl FastPath {
         let index = found.as_ref().ok().map(|(index, _)| *index);
         let wire = index.and_then(|index| opened.ports.get(&index, 0).ok());
         let counters = counters(opened, wire.map(|Raw(wire)| wire.counters))?;
-        let pin = |side| self.place.link(port.network, &port.name, side);
         Ok(PortStatus {
             network: port.network,
             port: port.name.clone(),
-            attached: self.is_attached(&port.name, Side::OF_PORT, pin)?,
+            attached: self.is_attached(&port.name, Side::OF_PORT)?,
             hindrance: found.err(),
             aside: wire.is_some_and(|Raw(wire)| is_aside(&wire)),
             fast_packets: counters.fast_packets,
@@ -118,9 +115,8 @@ impl FastPath {
         let index = self.index(&device)?;
         let wire = index.and_then(|index| opened.uplinks.get(&index, 0).ok());
         let counters = counters(opened, wire.map(|Raw(wire)| wire.counters))?;
-        let pin = |side| self.place.uplink(&device, side);
         Ok(UplinkStatus {
-            attached: self.is_attached(&device, Side::OF_UPLINK, pin)?,
+            attached: self.is_attached(&device, Side::OF_UPLINK)?,
             fast_packets: counters.fast_packets,
             fast_bytes: counters.fast_bytes,
             slow_packets: counters.slow.iter().sum(),
@@ -129,12 +125,7 @@ impl FastPath {
         })
     }
 
-    fn is_attached(
-        &self,
-        device: &IfName,
-        sides: [Side; 2],
-        pin: impl Fn(Side) -> PathBuf,
-    ) -> Result<bool> {
+    fn is_attached(&self, device: &IfName, sides: [Side; 2]) -> Result<bool> {
         for side in sides {
             let (mut program, id) = programs::program(&self.place, side)?;
             let attacher = Attacher {
@@ -143,7 +134,7 @@ impl FastPath {
                 side,
                 hook: self.hook,
             };
-            if !attacher.is_on(device, &pin(side)) {
+            if !attacher.is_on(device) {
                 return Ok(false);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -238,6 +239,39 @@ fn a_kernel_without_tcx_is_served_by_filters() {
     });
     let filters = ground.node.sh("tc filter show dev pont10 ingress");
     assert_eq!(filters, "");
+}
+
+#[test]
+fn filters_that_are_there_stay_and_are_missed_when_they_are_gone() {
+    let mut ground = Ground::new(false);
+    let node = model::NodeId::from_bits(0xfa59);
+    ground.fastpath = fastpath::FastPath::with_hook(node, Hook::Clsact);
+    ground.turn_on();
+    let look = "tc filter show dev pont10 ingress";
+    let filter = ground.node.sh(look);
+    assert!(filter.contains("pontoon_in"), "{filter}");
+    ground.fastpath.ensure(&ports(), &[]).unwrap();
+    assert_eq!(ground.node.sh(look), filter);
+    // Other programs come in the place of those that are there: whoever is killed meanwhile
+    // leaves a filter on each port.
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..fewer(10)).for_each(|_| ground.turn_on());
+            done.store(true, Relaxed);
+        });
+        while !done.load(Relaxed) {
+            assert!(ground.node.sh(look).contains("pontoon_in"));
+        }
+    });
+    assert_ne!(ground.node.sh(look), filter);
+    ground.node.sh("tc filter del dev pont10 ingress");
+    assert!(!ground.status(A).attached);
+    ground.fastpath.ensure(&ports(), &[]).unwrap();
+    assert!(ground.status(A).attached);
+    let _flow = running(&ground);
+    ground.fastpath.turn_off(None).unwrap();
+    assert_eq!(ground.node.sh(look), "");
 }
 
 #[test]
