@@ -88,7 +88,7 @@ impl PontoonNode {
         self.sh(
             "ip -o link | sed -E 's/qlen.*//; s/NO-CARRIER,|,LOWER_UP|,M-DOWN| state [A-Z]+//g'; \
              ip -o addr | grep -v fe80; ip route | sed 's/ linkdown//'; ls /run/netns; \
-             for n in $(ls /run/netns 2>/dev/null); do echo $n; ip -n $n -o addr 2>&1; ip -n $n route 2>&1; done || true; \
+             for n in $(ls /run/netns 2>/dev/null); do echo $n; ip -n $n -o addr 2>&1 | grep -v fe80; ip -n $n route 2>&1; done || true; \
              nft -s list ruleset",
         )
     }

@@ -1,7 +1,9 @@
 //! The fast path between the nodes of a lab, and what becomes of a flow while it comes and goes.
 
 use std::fs;
+use std::io::{Write, stderr};
 use std::net::{SocketAddr, UdpSocket};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -71,6 +73,26 @@ impl Site {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// What counts packets on both nodes and in their containers, and where the programs are:
+    /// whoever lost one, or does not carry any, is among them.
+    fn counters(&self) -> String {
+        let of_node = |node| {
+            let seen = self.ground.try_on(
+                node,
+                "ip -s -s link; ip neigh; nft -n list ruleset | grep 'packets [1-9]' || true
+                 pontoon fastpath status; grep ^Udp: /proc/net/snmp; tc qdisc show
+                 for dev in $(ls /sys/class/net); do
+                     tc filter show dev $dev ingress; tc filter show dev $dev egress
+                 done 2>/dev/null
+                 for c in $(ls /run/netns); do
+                     ip -n $c -s -s link; ip netns exec $c grep ^Udp: /proc/net/snmp
+                 done",
+            );
+            format!("{node}:\n{seen}\nits agents:\n{}", self.ground.log(node))
+        };
+        ["n1", "n2"].map(of_node).concat()
+    }
+
     /// What a node has sent to others fast, and received so.
     fn carried(&self, node: &str) -> [u64; 2] {
         let status = self.status(node);
@@ -81,6 +103,11 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
+        if thread::panicking() {
+            // A machine too busy to tell is no reason to leave the lab behind.
+            let counters = panic::catch_unwind(AssertUnwindSafe(|| self.counters()));
+            let _ = writeln!(stderr(), "{}", counters.unwrap_or_default());
+        }
         for child in &mut self.held {
             // It may have ended already.
             let _ = child.kill();

@@ -22,10 +22,12 @@ const STATE: &str = r#"
 clean() {
     sed -E 's/^[0-9]+: //; s/@[^: ]+//; s/NO-CARRIER,//; s/,LOWER_UP//; s/,M-DOWN//; s/ state [A-Z]+//
         s/ qlen [0-9]+//; s/link-netns[a-z]* [^ ]+//; s/ linkdown//; s/ dadfailed//; s/  +/ /g
-        s/ valid_lft.*//; s/^pont[0-9a-f]+/pontN/; s/^pifb[0-9a-f]+/pifbN/; /^pifbN/s/link.ether [^ ]+//' | grep -vE 'fe80|^multicast|^anycast' | sort
+        s/ valid_lft.*//; s/^pont[0-9a-f]+/pontN/; s/^pifb[0-9a-f]+/pifbN/; /^pifbN/s/link.ether [^ ]+//' | grep -vE 'fe80|^multicast|^anycast|^(sit0|tunl0|ip6tnl0):' | sort
 }
 show() {
-    ip $1 -o link | clean; ip $1 -o addr | clean; ip $1 route | clean; ip $1 -6 route | clean
+    for what in '-o link' '-o addr' route '-6 route'; do
+        { ip $1 $what || echo "$? by ip $1 $what"; } | clean
+    done
 }
 show ''
 queues() {
