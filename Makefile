@@ -18,12 +18,21 @@ TEST_THREADS := $(shell echo $$(($$(nproc) * 2)))
 # Where tests say that this kernel lacks what they need.
 SKIPS := $(abspath $(or $(CARGO_TARGET_DIR),target))/skips
 
-.PHONY: build demo test test-kernels soak lint fmt bench setup clean help
+# Where `make install` puts them; packages have DESTDIR before it.
+PREFIX ?= /usr/local
+PROGRAMS := pontoon pontoon-sandbox pontoon-names pontoon-cni
+
+.PHONY: build install demo test test-kernels soak lint fmt bench setup clean help
 .DEFAULT_GOAL := build
 
 build: ## build pontoon and its CNI plugin, statically linked
 	$(STATIC) --package cli --package cni
-	@echo built $(RELEASE)/pontoon $(RELEASE)/pontoon-sandbox $(RELEASE)/pontoon-names $(RELEASE)/pontoon-cni
+	@echo built $(addprefix $(RELEASE)/,$(PROGRAMS))
+
+install: build ## copy them to PREFIX/bin (/usr/local/bin), and their units for systemd to PREFIX/lib
+	$(AS_ROOT) install -D -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(RELEASE)/,$(PROGRAMS))
+	$(AS_ROOT) install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/*.service
+	$(AS_ROOT) sed -i 's|=/usr/bin/|=$(PREFIX)/bin/|' $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(notdir $(wildcard packaging/*.service)))
 
 demo: setup ## two containers and the outside world, then three nodes; everything removed at the end
 	$(STATIC) --package cli

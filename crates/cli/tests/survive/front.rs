@@ -95,6 +95,38 @@ fn what_a_block_of_the_readme_starts_ends_with_it() {
 }
 
 #[test]
+fn what_make_installs_is_whole() {
+    let node = PontoonNode::new();
+    let to = node.state_dir().join("package");
+    // Those built for the tests; `-o build`: none built for this.
+    let install = format!(
+        "make -C {} -o build install RELEASE={} DESTDIR={} PREFIX=/opt/p",
+        root().display(),
+        bin_dir(),
+        to.display()
+    );
+    node.sh(&install);
+    let bin = to.join("opt/p/bin");
+    let mut files: Vec<_> = bin
+        .read_dir()
+        .unwrap()
+        .map(|f| f.unwrap().file_name())
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        ["pontoon", "pontoon-cni", "pontoon-names", "pontoon-sandbox"]
+    );
+    let units = to.join("opt/p/lib/systemd/system");
+    let starts = node.sh(&format!("grep -h ExecStart= {}/*", units.display()));
+    assert_eq!(
+        starts,
+        "ExecStart=/opt/p/bin/pontoon agent\nExecStart=/opt/p/bin/pontoon names serve\n"
+    );
+    node.sh(&format!("{}/pontoon --version", bin.display()));
+}
+
+#[test]
 fn every_make_target_of_the_readme_exists() {
     let words = README.split("make ").skip(1);
     let named = words.filter_map(|rest| {
