@@ -10,6 +10,7 @@ mod lab;
 mod late;
 mod names;
 mod often;
+mod plain;
 mod print;
 mod run;
 mod sandbox;

@@ -8,8 +8,9 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 use model::EndpointName;
 
-use crate::args::{Attach, Cli, Command, Common, Detach};
+use crate::args::{Cli, Command, Common, Detach};
 use crate::late::Late;
+use crate::plain;
 use crate::sandbox::ContainerCommand;
 use crate::sandbox::args::{Created, Run};
 
@@ -27,7 +28,6 @@ struct Often {
 
 #[derive(Subcommand)]
 enum OftenCommand {
-    Attach(Late<Attach>),
     Detach(Late<Detach>),
     Run(Late<Box<Run>>),
     ContainerCreated(Late<Created>),
@@ -37,7 +37,6 @@ enum OftenCommand {
 impl From<OftenCommand> for Command {
     fn from(command: OftenCommand) -> Self {
         match command {
-            OftenCommand::Attach(args) => Self::Attach(args),
             OftenCommand::Detach(args) => Self::Detach(args),
             OftenCommand::Run(args) => Self::Container(ContainerCommand::Run(args)),
             OftenCommand::ContainerCreated(Late(args)) => {
@@ -57,6 +56,10 @@ pub fn parse() -> Cli {
 }
 
 fn read(line: &[OsString]) -> Option<Cli> {
+    let attach = plain::attach(line);
+    if attach.is_some() {
+        return attach;
+    }
     let mut first = line.iter().skip(1).take(BEFORE);
     first
         .any(|word| word.to_str().is_some_and(OftenCommand::has_subcommand))
@@ -84,6 +87,7 @@ mod tests {
             "pontoon run web --memory 64M -- attach --help",
             "pontoon --state-dir=/s --lock-wait=1 container-created c1 --ip 10.0.0.2 pid:7",
             "pontoon --state-dir attach container-ended c1",
+            "pontoon --state-dir detach attach web c1",
         ] {
             let (here, whole) = (read(&line(text)), Cli::try_parse_from(line(text)));
             let here = here.unwrap_or_else(|| panic!("{text} was not read"));
