@@ -97,7 +97,7 @@ impl Socket {
                         errno => Err(io::Error::from_raw_os_error(errno)),
                     };
                 }
-                Some(kind) if kind + NEW_FROM_GET == question => {
+                Some(kind) if kind == question - NEW_FROM_GET => {
                     described = Some(answer.get(HEADER + TCMSG..).unwrap_or_default().to_vec());
                 }
                 _ => return Err(io::ErrorKind::InvalidData.into()),
