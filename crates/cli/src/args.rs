@@ -17,6 +17,7 @@ use crate::fastpath::capture::CaptureArgs;
 use crate::lab::LabArgs;
 use crate::late::Late;
 use crate::names::NamesArgs;
+use crate::plain::{LOCK_WAIT_SECS, LOCK_WAIT_SECS_MAX, STATE_DIR, STATE_DIR_VARIABLE};
 use crate::sandbox::ContainerCommand;
 use crate::trace::TraceArgs;
 
@@ -88,8 +89,8 @@ pub struct Common {
     #[arg(
         long,
         global = true,
-        env = "PONTOON_STATE_DIR",
-        default_value = "/var/lib/pontoon",
+        env = STATE_DIR_VARIABLE,
+        default_value = STATE_DIR,
         value_name = "DIR"
     )]
     pub state_dir: PathBuf,
@@ -97,9 +98,9 @@ pub struct Common {
     #[arg(
         long,
         global = true,
-        default_value_t = 30,
+        default_value_t = LOCK_WAIT_SECS,
         value_name = "SECS",
-        value_parser = clap::value_parser!(u64).range(0..=3600)
+        value_parser = clap::value_parser!(u64).range(0..=LOCK_WAIT_SECS_MAX)
     )]
     pub lock_wait: u64,
     /// Print JSON

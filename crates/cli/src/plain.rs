@@ -12,10 +12,10 @@ use lexopt::prelude::{Long, Short, Value};
 use crate::args::{Attach, Cli, Command, Common, Dry};
 use crate::late::Late;
 
-const STATE_DIR_VARIABLE: &str = "PONTOON_STATE_DIR";
-const STATE_DIR: &str = "/var/lib/pontoon";
-const LOCK_WAIT_SECS: u64 = 30;
-const LOCK_WAIT_SECS_MAX: u64 = 3600;
+pub const STATE_DIR_VARIABLE: &str = "PONTOON_STATE_DIR";
+pub const STATE_DIR: &str = "/var/lib/pontoon";
+pub const LOCK_WAIT_SECS: u64 = 30;
+pub const LOCK_WAIT_SECS_MAX: u64 = 3600;
 
 /// What was said once at most.
 #[derive(Default)]
