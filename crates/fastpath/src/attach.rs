@@ -166,16 +166,17 @@ impl Attacher<'_> {
         pin: &Path,
     ) -> std::result::Result<(), ProgramError> {
         let is_known = pin.exists();
-        if self.is_on(port) && is_known {
+        let there = filter_program(port, self.side).ok().flatten();
+        if there == Some(self.id) && is_known {
             return Ok(());
         }
         let pinned = |error| ProgramError::IOError(io::Error::other(error));
         if !is_known {
             self.program.pin(pin).map_err(pinned)?;
         }
-        let id = if matches!(filter_program(port, self.side), Ok(Some(_))) {
-            let there = filter(port, self.side).map_err(ProgramError::IOError)?;
-            self.program.attach_to_link(there)?
+        let id = if there.is_some() {
+            let filter = filter(port, self.side).map_err(ProgramError::IOError)?;
+            self.program.attach_to_link(filter)?
         } else {
             // Where it is there already, the filter's own error tells what is wrong.
             let _ = qdisc_add_clsact(port.as_str());

@@ -83,10 +83,10 @@
 //!
 //! # Rooms
 //! `programs` loads and pins, `place` knows where, `attach` puts programs on ports, `hindrance`
-//! says on which not, `tc` asks the kernel, `counters` has places for counters, `node` puts it together, `overlay` and
-//! `parts` for what crosses nodes, `trial` asks the kernel whether it would. Packet logic is in
-//! `fastpath-wire`, the programs are in `fastpath-ebpf`. Nothing here decides which networks have a
-//! fast path.
+//! says on which not, `tc` asks what is there, `counters` has places for counters, `node` puts it
+//! together, `overlay` and `parts` for what crosses nodes, `trial` asks the kernel whether it would.
+//! Packet logic is in `fastpath-wire`, the programs are in `fastpath-ebpf`. Nothing here decides
+//! which networks have a fast path.
 
 mod attach;
 mod counters;

@@ -221,12 +221,18 @@ fn off_leaves_nothing() {
     ground.fastpath.turn_off(None).unwrap();
 }
 
-#[test]
-fn a_kernel_without_tcx_is_served_by_filters() {
+/// As on a kernel without tcx.
+fn on_by_filters() -> Ground {
     let mut ground = Ground::new(false);
     let node = model::NodeId::from_bits(0xfa58);
     ground.fastpath = fastpath::FastPath::with_hook(node, Hook::Clsact);
     ground.turn_on();
+    ground
+}
+
+#[test]
+fn a_kernel_without_tcx_is_served_by_filters() {
+    let ground = on_by_filters();
     let flow = running(&ground);
     assert!(ground.status(A).attached);
     ground.node.sh(BRIDGE_RULE);
@@ -243,10 +249,7 @@ fn a_kernel_without_tcx_is_served_by_filters() {
 
 #[test]
 fn filters_that_are_there_stay_and_are_missed_when_they_are_gone() {
-    let mut ground = Ground::new(false);
-    let node = model::NodeId::from_bits(0xfa59);
-    ground.fastpath = fastpath::FastPath::with_hook(node, Hook::Clsact);
-    ground.turn_on();
+    let ground = on_by_filters();
     let look = "tc filter show dev pont10 ingress";
     let filter = ground.node.sh(look);
     assert!(filter.contains("pontoon_in"), "{filter}");
