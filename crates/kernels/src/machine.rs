@@ -3,13 +3,13 @@
 //! The guest sees the files of the host read-only, or with changes that stay in its memory; the
 //! desk alone is shared. QEMU emulates, so that it needs no rights and no hardware for it.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::{env, iter};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::{Config, KernelEntry, Machine};
@@ -70,8 +70,9 @@ impl Blueprint<'_> {
         } = self.config.machine;
         let bin = self.config.virtme_bin()?;
         let mut command = Command::new(bin.join("vng"));
-        // It starts its other programs by name.
-        command.env("PATH", with_dir(&bin)?);
+        // It starts its other programs by name, QEMU too.
+        let emulator = Config::cache()?.join("emulator/bin");
+        command.env("PATH", with_dirs([bin, emulator])?);
         command.arg("--run").arg(image(self.kernel)?);
         command.args(["--user", "root", "--force-9p"]);
         command.args(["--cpus", &cpus.to_string()]);
@@ -158,10 +159,8 @@ fn image(kernel: &KernelEntry) -> Result<PathBuf> {
     })
 }
 
-fn with_dir(dir: &Path) -> Result<OsString> {
+fn with_dirs(first: [PathBuf; 2]) -> Result<OsString> {
     let old = env::var_os("PATH").unwrap_or_default();
-    let dirs = iter::once(dir.to_owned()).chain(env::split_paths(&old));
-    let path = env::join_paths(dirs).context("make the search path")?;
-    ensure!(!path.is_empty(), "the search path is empty");
-    Ok(path)
+    let dirs = first.into_iter().chain(env::split_paths(&old));
+    env::join_paths(dirs).context("make the search path")
 }
