@@ -21,6 +21,7 @@ const TRANSPORT: u32 = 2;
 /// `enum nft_ct_keys`.
 const CT_STATE: u32 = 0;
 const CT_STATUS: u32 = 2;
+const CT_PROTOCOL: u32 = 10;
 const CT_SRC_IP6: u32 = 21;
 const DIRECTION_ORIGINAL: u8 = 0;
 
@@ -34,7 +35,7 @@ const IPPROTO_FRAGMENT: u8 = 44;
 const NFT_EXTHDR_F_PRESENT: u32 = 1;
 
 /// Every expression, for the way back from a source.
-const ALL: [Expr; 25] = [
+const ALL: [Expr; 26] = [
     Expr::Iifname,
     Expr::Oifname,
     Expr::EtherSaddr,
@@ -57,6 +58,7 @@ const ALL: [Expr; 25] = [
     Expr::FragExists,
     Expr::CtState,
     Expr::CtStatus,
+    Expr::CtProtocol,
     Expr::CtOriginalIp6Saddr,
     Expr::FibSaddrType,
     Expr::FibDaddrType,
@@ -105,6 +107,7 @@ pub fn source(expr: Expr) -> Source {
         Expr::FragExists => fragment(0, 1, NFT_EXTHDR_F_PRESENT),
         Expr::CtState => ct(CT_STATE, None),
         Expr::CtStatus => ct(CT_STATUS, None),
+        Expr::CtProtocol => ct(CT_PROTOCOL, None),
         Expr::CtOriginalIp6Saddr => ct(CT_SRC_IP6, Some(DIRECTION_ORIGINAL)),
         Expr::FibSaddrType => fib(FIB_SADDR),
         Expr::FibDaddrType => fib(FIB_DADDR),
@@ -116,7 +119,7 @@ pub fn width(expr: Expr) -> u32 {
     match (source(expr), expr) {
         (Source::Payload { len, .. } | Source::Exthdr { len, .. }, _) => len,
         (_, Expr::Iifname | Expr::Oifname | Expr::CtOriginalIp6Saddr) => 16,
-        (_, Expr::L4proto) => 1,
+        (_, Expr::L4proto | Expr::CtProtocol) => 1,
         _ => 4,
     }
 }
@@ -157,6 +160,7 @@ impl Network {
             | Expr::VxlanEtherSaddr
             | Expr::CtState
             | Expr::CtStatus
+            | Expr::CtProtocol
             | Expr::CtOriginalIp6Saddr
             | Expr::FibSaddrType
             | Expr::FibDaddrType => None,

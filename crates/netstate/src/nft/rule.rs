@@ -41,6 +41,8 @@ pub enum Expr {
     FragExists,
     CtState,
     CtStatus,
+    /// `ct protocol`: the protocol over IP of the packet's connection.
+    CtProtocol,
     /// `ct original ip6 saddr`.
     CtOriginalIp6Saddr,
     /// `fib saddr type`.

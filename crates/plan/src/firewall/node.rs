@@ -265,8 +265,11 @@ fn nat_output() -> Vec<Rule> {
 }
 
 /// The most particular first: one address, then any, then ranges.
+///
+/// Ranges are asked by `ct protocol`: of `meta l4proto` in a key with ranges nft 1.0.6 (Debian 12)
+/// converts the byte order, of one byte, which Linux 6.12.117 refuses.
 fn published() -> Vec<Rule> {
-    use Expr::{Ip6Daddr, IpDaddr, L4proto, ThDport};
+    use Expr::{CtProtocol, Ip6Daddr, IpDaddr, L4proto, ThDport};
     use NatFamily::{Ip, Ip6};
     let dnat = |family: NatFamily, key: &[Expr], map: &str| {
         rule([Statement::Dnat {
@@ -278,10 +281,10 @@ fn published() -> Vec<Rule> {
     vec![
         dnat(Ip, &[IpDaddr, L4proto, ThDport], NAMES.host_ports4),
         dnat(Ip, &[L4proto, ThDport], NAMES.ports4),
-        dnat(Ip, &[IpDaddr, L4proto, ThDport], NAMES.ranges4),
+        dnat(Ip, &[IpDaddr, CtProtocol, ThDport], NAMES.ranges4),
         dnat(Ip6, &[Ip6Daddr, L4proto, ThDport], NAMES.host_ports6),
         dnat(Ip6, &[L4proto, ThDport], NAMES.ports6),
-        dnat(Ip6, &[Ip6Daddr, L4proto, ThDport], NAMES.ranges6),
+        dnat(Ip6, &[Ip6Daddr, CtProtocol, ThDport], NAMES.ranges6),
     ]
 }
 

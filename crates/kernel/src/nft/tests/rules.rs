@@ -272,10 +272,14 @@ fn rules_of_both() -> Vec<Vec<Statement>> {
 
 /// NAT statements stand in NAT chains only.
 pub fn of_nat() -> Vec<Vec<Statement>> {
-    use Expr::{Ip6Daddr, Ip6Saddr, IpDaddr, IpSaddr, L4proto, ThDport};
+    use Expr::{CtProtocol, Ip6Daddr, Ip6Saddr, IpDaddr, IpSaddr, L4proto, ThDport};
     vec![
         vec![dnat(NatFamily::Ip, &[L4proto, ThDport], "ports4")],
-        vec![dnat(NatFamily::Ip, &[IpDaddr, L4proto, ThDport], "ranges4")],
+        vec![dnat(
+            NatFamily::Ip,
+            &[IpDaddr, CtProtocol, ThDport],
+            "ranges4",
+        )],
         vec![dnat(
             NatFamily::Ip6,
             &[Ip6Daddr, L4proto, ThDport],
@@ -283,7 +287,7 @@ pub fn of_nat() -> Vec<Vec<Statement>> {
         )],
         vec![dnat(
             NatFamily::Ip6,
-            &[Ip6Daddr, L4proto, ThDport],
+            &[Ip6Daddr, CtProtocol, ThDport],
             "ranges6",
         )],
         vec![within(&[IpSaddr], "prefixes4"), Statement::Masquerade],

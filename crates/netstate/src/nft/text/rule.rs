@@ -86,6 +86,7 @@ fn expr(expr: Expr) -> &'static str {
         Expr::FragExists => "exthdr frag",
         Expr::CtState => "ct state",
         Expr::CtStatus => "ct status",
+        Expr::CtProtocol => "ct protocol",
         Expr::CtOriginalIp6Saddr => "ct original ip6 saddr",
         Expr::FibSaddrType => "fib saddr type",
         Expr::FibDaddrType => "fib daddr type",
