@@ -24,8 +24,9 @@ pub struct Wish<'a> {
     pub me: &'a Member,
     pub underlay: &'a ResolveUnderlay<'a>,
     pub now_secs: u64,
-    /// Networks as they were known. One of these that this node has no part of any more is being
-    /// removed: claiming its part at once would be in the way.
+    /// Networks as they were known. One of these that this node, as the cluster lists it, has no
+    /// part of any more is being removed: claiming its part at once would be in the way. A node that
+    /// is not listed has lost everything, as by a store set back, and claims it again.
     pub known: &'a BTreeMap<NetworkName, Overlay>,
     /// The node's endpoints, as far as the others are told of them.
     pub told: &'a Told,
@@ -70,10 +71,15 @@ pub fn agree(
     said: &mut Said,
 ) -> Result<Agreed, AgentError> {
     let mut snapshot = store.read()?;
+    let nothing = BTreeMap::new();
+    let being_removed = match snapshot.cluster.nodes.contains_key(&wish.me.name) {
+        true => wish.known,
+        false => &nothing,
+    };
     if join(store, &snapshot, wish, said)? {
         snapshot = store.read()?;
     }
-    let claims = claim_all(store, &snapshot.cluster, wish)?;
+    let claims = claim_all(store, &snapshot.cluster, wish, being_removed)?;
     if claims.made {
         snapshot = store.read()?;
     }
@@ -139,6 +145,7 @@ fn claim_all(
     store: &mut dyn ClusterStore,
     cluster: &Cluster,
     wish: &Wish<'_>,
+    being_removed: &BTreeMap<NetworkName, Overlay>,
 ) -> Result<Claims, ClusterError> {
     let mut claims = Claims::default();
     let me = cluster.nodes.get(&wish.me.name);
@@ -146,7 +153,7 @@ fn claim_all(
         if me.is_some_and(|me| me.subnets.contains_key(name)) {
             continue;
         }
-        if wish.known.get(name) == Some(overlay) {
+        if being_removed.get(name) == Some(overlay) {
             claims.unfinished = true;
             continue;
         }
@@ -336,6 +343,21 @@ mod tests {
         a.known.clear();
         let agreed = a.agree(&mut store, NOW + 2).unwrap();
         assert!(!agreed.unfinished);
+        assert_eq!(subnets(&agreed, "a").len(), 1);
+    }
+
+    #[test]
+    fn a_node_that_the_store_has_lost_has_its_parts_again_after_one_look() {
+        let mut store = Memory::default();
+        let blue = overlay("blue", 4096, "10.50.0.0/16", 24);
+        store.create_network(&blue).unwrap();
+        let mut a = Node::new("a", 1);
+        let before = a.agree(&mut store, NOW).unwrap();
+        a.known.insert(blue.name.clone(), blue);
+        store.remove_node(&a.me.name).unwrap();
+        let agreed = a.agree(&mut store, NOW + 1).unwrap();
+        assert!(!agreed.unfinished);
+        assert_eq!(subnets(&agreed, "a"), subnets(&before, "a"));
         assert_eq!(subnets(&agreed, "a").len(), 1);
     }
 
