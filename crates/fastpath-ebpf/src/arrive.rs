@@ -129,7 +129,7 @@ fn shortcut<const AROUND: usize>(
         _ => 0,
     };
     if AROUND != NOTHING && !packet.adjust_room(-(AROUND as i32), flags) {
-        return Err(Slow::Odd);
+        return Err(if flags == 0 { Slow::Odd } else { Slow::Family });
     }
     packet.write_front(way.front(ip), flow.is_ipv4());
     count_fast(way.proof.counters, size.frame);

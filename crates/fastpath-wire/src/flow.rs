@@ -25,6 +25,9 @@ pub enum Slow {
     Unproved = 7,
     /// Between nodes: without a checksum, or with one that is not left to the device.
     Checksum = 8,
+    /// From another node, IPv6 within IPv4 or the other way round, on a kernel that can't take out
+    /// what is of the other family: before Linux 6.3 (`BPF_F_ADJ_ROOM_DECAP_L3_IPV4`, `_IPV6`).
+    Family = 9,
 }
 
 impl Slow {
@@ -39,6 +42,7 @@ impl Slow {
         Self::TooBig,
         Self::Unproved,
         Self::Checksum,
+        Self::Family,
     ];
 
     /// A word for it.
@@ -53,6 +57,7 @@ impl Slow {
             Self::TooBig => "too-big",
             Self::Unproved => "unproved",
             Self::Checksum => "checksum",
+            Self::Family => "family",
         }
     }
 }

@@ -29,7 +29,7 @@ pub const BUCKETS: u32 = 4_096;
 pub const NODE_BUCKETS: u32 = 2_048;
 /// Flows that a bucket has room for.
 pub const WAYS: usize = 2;
-pub const SLOW_KINDS: usize = 9;
+pub const SLOW_KINDS: usize = 10;
 /// Overlay networks of a node.
 pub const OVERLAYS_MAX: u32 = 1_024;
 /// Prefixes of routed networks: of the whole network and of the node's own part, of each family.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod counts;
 mod crossing;
 mod ground;
 mod nodes;
