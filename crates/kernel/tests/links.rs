@@ -103,14 +103,15 @@ fn a_peer_that_was_renamed_moved_or_deleted_comes_back() {
     let wanted = state(2);
     build(&mut kernel, &wanted);
     node.sh("ip netns add elsewhere");
+    // A device that is up can be renamed since Linux 6.2.
     for change in [
         "ip -n box1 link set eth0 down; ip -n box1 link set eth0 name eth9",
         "ip -n box1 link set eth0 netns elsewhere",
-        "ip -n box1 link set eth0 name eth7; ip -n box1 link set eth7 netns box2",
+        "ip -n box1 link set eth0 down; ip -n box1 link set eth0 name eth7; ip -n box1 link set eth7 netns box2",
         "ip -n box1 link del eth0",
         "ip link del pt1",
-        "ip link set pt1 name pt9",
-        "ip -n box1 addr add 10.9.0.88/24 dev eth0; ip link set pt1 name pt9",
+        "ip link set pt1 down; ip link set pt1 name pt9",
+        "ip -n box1 addr add 10.9.0.88/24 dev eth0; ip link set pt1 down; ip link set pt1 name pt9",
         "ip netns del box1",
     ] {
         node.sh(change);
