@@ -23,12 +23,13 @@ fn families() -> [(IpAddr, IpAddr); 2] {
 /// Without the tunnels that every namespace of a kernel with their modules is born with.
 fn devices(node: &Node) -> Vec<String> {
     let links = node.sh("ip -br link");
-    let names = links.split_terminator('\n').map(|line| {
-        let name = line.split_whitespace().next().unwrap();
-        name.split('@').next().unwrap().to_owned()
-    });
+    let words = links
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let names = words.filter_map(|word| word.split('@').next());
     names
-        .filter(|name| !["sit0", "tunl0", "ip6tnl0"].contains(&name.as_str()))
+        .filter(|name| !["sit0", "tunl0", "ip6tnl0"].contains(name))
+        .map(str::to_owned)
         .collect()
 }
 

@@ -33,7 +33,7 @@ impl Nodes {
             Backend::Routed => return true,
         };
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-        let mut numbers = release.split(['.', '-']).map(|word| word.parse::<u32>());
+        let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
         let version = [numbers.next(), numbers.next()].map(|number| number.unwrap().unwrap());
         around == family || version >= [6, 3]
     }
