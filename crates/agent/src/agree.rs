@@ -72,14 +72,15 @@ pub fn agree(
 ) -> Result<Agreed, AgentError> {
     let mut snapshot = store.read()?;
     let nothing = BTreeMap::new();
-    let being_removed = match snapshot.cluster.nodes.contains_key(&wish.me.name) {
+    let known = match snapshot.cluster.nodes.contains_key(&wish.me.name) {
         true => wish.known,
         false => &nothing,
     };
+    let wish = &Wish { known, ..*wish };
     if join(store, &snapshot, wish, said)? {
         snapshot = store.read()?;
     }
-    let claims = claim_all(store, &snapshot.cluster, wish, being_removed)?;
+    let claims = claim_all(store, &snapshot.cluster, wish)?;
     if claims.made {
         snapshot = store.read()?;
     }
@@ -145,7 +146,6 @@ fn claim_all(
     store: &mut dyn ClusterStore,
     cluster: &Cluster,
     wish: &Wish<'_>,
-    being_removed: &BTreeMap<NetworkName, Overlay>,
 ) -> Result<Claims, ClusterError> {
     let mut claims = Claims::default();
     let me = cluster.nodes.get(&wish.me.name);
@@ -153,7 +153,7 @@ fn claim_all(
         if me.is_some_and(|me| me.subnets.contains_key(name)) {
             continue;
         }
-        if being_removed.get(name) == Some(overlay) {
+        if wish.known.get(name) == Some(overlay) {
             claims.unfinished = true;
             continue;
         }

@@ -22,8 +22,12 @@ fn families() -> [(IpAddr, IpAddr); 2] {
 
 /// Without the tunnels that every namespace of a kernel with their modules is born with.
 fn devices(node: &Node) -> Vec<String> {
-    let links = node.sh("ip -br link");
-    let words = links
+    listed(&node.sh("ip -br link"))
+}
+
+/// The first words of the lines, without `@` and what follows it.
+fn listed(lines: &str) -> Vec<String> {
+    let words = lines
         .lines()
         .filter_map(|line| line.split_whitespace().next());
     let names = words.filter_map(|word| word.split('@').next());
@@ -39,6 +43,7 @@ fn a_node_has_its_loopback_and_nothing_else() {
     let links = node.sh("ip -br link");
     assert!(links.starts_with("lo") && links.contains("UP"), "{links}");
     assert_eq!(devices(&node), ["lo"]);
+    assert_eq!(listed(&node.sh("ls /sys/class/net")), ["lo"]);
     assert_eq!(node.sh("nft list ruleset"), "");
     assert_eq!(node.sh("ls /run/netns"), "");
     let state_dir = node.sh("echo $PONTOON_STATE_DIR");
