@@ -66,7 +66,11 @@ fn udp(addresses: [&[u8]; 2], ports: [u16; 2], data: &[u8], open: bool) -> Vec<u
     let pseudo = sum(addresses[0]) + sum(addresses[1]) + u32::from(UDP) + u32::from(length);
     let check = match open {
         true => fold(pseudo),
-        false => !fold(pseudo + sum(&segment)),
+        // Zero would say that there is none (RFC 768).
+        false => match !fold(pseudo + sum(&segment)) {
+            0 => 0xffff,
+            check => check,
+        },
     };
     segment[6..8].copy_from_slice(&check.to_be_bytes());
     segment
