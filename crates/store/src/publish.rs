@@ -8,7 +8,14 @@ use model::{EndpointId, Family, HostBind, PortRange, Proto, Publish};
 use rusqlite::Row;
 
 use crate::column::Bind;
+use crate::records::Statement;
 use crate::{PortOwner, Records, StoreError};
+
+/// The publication at one address that starts last at or below a port.
+const NEAREST: &str = "SELECT first, last, container_first, endpoint FROM publish
+     WHERE proto = ?1 AND bind = ?2 AND first <= ?3 ORDER BY first DESC";
+const INSERT: &str = "INSERT INTO publish (endpoint, proto, bind, first, last, container_first)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 impl Records {
     /// A publication that some packet to `asked` could match too.
@@ -16,20 +23,20 @@ impl Records {
     /// # Errors
     /// Those of reading.
     pub fn publish_conflict(&self, asked: &Publish) -> Result<Option<PortOwner>, StoreError> {
-        self.conflict_at(&self.binds_beside(asked)?, asked)
+        let mut nearest = self.statement(NEAREST)?;
+        self.conflict_at(&self.binds_beside(asked)?, asked, &mut nearest)
     }
 
     fn conflict_at(
         &self,
         binds: &[HostBind],
         asked: &Publish,
+        nearest: &mut Statement<'_>,
     ) -> Result<Option<PortOwner>, StoreError> {
         for &bind in binds {
             let proto = asked.proto();
             let key = (proto.to_string(), Bind(bind), asked.node_ports().last());
-            let sql = "SELECT first, last, container_first, endpoint FROM publish
-                 WHERE proto = ?1 AND bind = ?2 AND first <= ?3 ORDER BY first DESC";
-            let nearest = self.row(sql, key, |row| {
+            let nearest = nearest.row(key, |row| {
                 Ok((read(proto, bind, row)?, EndpointId(row.get("endpoint")?)))
             })?;
             if let Some((publish, endpoint)) = nearest
@@ -82,6 +89,11 @@ impl Records {
         endpoint: EndpointId,
         publish: &[Publish],
     ) -> Result<(), StoreError> {
+        if publish.is_empty() {
+            return Ok(());
+        }
+        let mut nearest = self.statement(NEAREST)?;
+        let mut insert = self.statement(INSERT)?;
         let mut at = None;
         let mut binds = Vec::new();
         for asked in publish {
@@ -91,26 +103,21 @@ impl Records {
                 binds = self.binds_beside(asked)?;
                 at = place;
             }
-            if let Some(taken) = self.conflict_at(&binds, asked)? {
+            if let Some(taken) = self.conflict_at(&binds, asked, &mut nearest)? {
                 return Err(StoreError::PortTaken {
                     asked: *asked,
                     taken: taken.publish,
                     by: taken.owner,
                 });
             }
-            self.execute(
-                "INSERT INTO publish
-                 (endpoint, proto, bind, first, last, container_first)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                (
-                    endpoint.0,
-                    asked.proto().to_string(),
-                    Bind(asked.bind()),
-                    asked.node_ports().first(),
-                    asked.node_ports().last(),
-                    asked.container_first(),
-                ),
-            )?;
+            insert.execute((
+                endpoint.0,
+                asked.proto().to_string(),
+                Bind(asked.bind()),
+                asked.node_ports().first(),
+                asked.node_ports().last(),
+                asked.container_first(),
+            ))?;
         }
         Ok(())
     }
@@ -121,17 +128,20 @@ impl Records {
         endpoint: EndpointId,
         publish: &[Publish],
     ) -> Result<(), StoreError> {
+        if publish.is_empty() {
+            return Ok(());
+        }
+        let mut delete = self.statement(
+            "DELETE FROM publish
+             WHERE proto = ?1 AND bind = ?2 AND first = ?3 AND endpoint = ?4",
+        )?;
         for one in publish {
-            self.execute(
-                "DELETE FROM publish
-                 WHERE proto = ?1 AND bind = ?2 AND first = ?3 AND endpoint = ?4",
-                (
-                    one.proto().to_string(),
-                    Bind(one.bind()),
-                    one.node_ports().first(),
-                    endpoint.0,
-                ),
-            )?;
+            delete.execute((
+                one.proto().to_string(),
+                Bind(one.bind()),
+                one.node_ports().first(),
+                endpoint.0,
+            ))?;
         }
         Ok(())
     }

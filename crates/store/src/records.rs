@@ -289,9 +289,7 @@ impl Records {
         sql: &'static str,
         params: impl Params,
     ) -> Result<usize, StoreError> {
-        self.prepare(sql)
-            .and_then(|mut statement| statement.execute(params))
-            .map_err(|error| self.failed(error))
+        self.statement(sql)?.execute(params)
     }
 
     pub(crate) fn row<T>(
@@ -300,9 +298,16 @@ impl Records {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StoreError> {
-        self.prepare(sql)
-            .and_then(|mut statement| statement.query_row(params, read).optional())
-            .map_err(|error| self.failed(error))
+        self.statement(sql)?.row(params, read)
+    }
+
+    /// A statement to be run more than once.
+    pub(crate) fn statement(&self, sql: &'static str) -> Result<Statement<'_>, StoreError> {
+        let prepared = self.prepare(sql).map_err(|error| self.failed(error))?;
+        Ok(Statement {
+            prepared,
+            records: self,
+        })
     }
 
     /// The first `limit` of the answers that `read` wants, up to the one with which it is done.
@@ -338,5 +343,29 @@ impl Records {
         self.prepare(sql)
             .and_then(|mut statement| statement.query_map(params, read)?.collect())
             .map_err(|error| self.failed(error))
+    }
+}
+
+/// A statement of these records.
+pub(crate) struct Statement<'r> {
+    prepared: CachedStatement<'r>,
+    records: &'r Records,
+}
+
+impl Statement<'_> {
+    /// How many rows it changed.
+    pub(crate) fn execute(&mut self, params: impl Params) -> Result<usize, StoreError> {
+        let done = self.prepared.execute(params);
+        done.map_err(|error| self.records.failed(error))
+    }
+
+    /// The first of its answers.
+    pub(crate) fn row<T>(
+        &mut self,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let answer = self.prepared.query_row(params, read).optional();
+        answer.map_err(|error| self.records.failed(error))
     }
 }

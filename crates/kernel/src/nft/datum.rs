@@ -87,26 +87,28 @@ fn named_types(mut all: u32) -> Option<Vec<DatumType>> {
     Some(types)
 }
 
-/// The bytes of one value.
-pub fn bytes(datum: &Datum) -> Vec<u8> {
+/// Appends the bytes of one value.
+pub fn put(to: &mut Vec<u8>, datum: &Datum) {
     match datum {
-        Datum::Ifname(name) => ifname(name).to_vec(),
-        Datum::EtherAddr(mac) | Datum::VxlanEtherSaddr(mac) => mac.bytes().to_vec(),
-        Datum::Ipv4Addr(address) => address.octets().to_vec(),
-        Datum::Ipv6Addr(address) | Datum::NdTarget(address) => address.octets().to_vec(),
-        Datum::InetProto(proto) => vec![proto.number()],
-        Datum::InetService(port) => port.to_be_bytes().to_vec(),
+        Datum::Ifname(name) => to.extend(ifname(name)),
+        Datum::EtherAddr(mac) | Datum::VxlanEtherSaddr(mac) => to.extend(mac.bytes()),
+        Datum::Ipv4Addr(address) => to.extend(address.octets()),
+        Datum::Ipv6Addr(address) | Datum::NdTarget(address) => to.extend(address.octets()),
+        Datum::InetProto(proto) => to.push(proto.number()),
+        Datum::InetService(port) => to.extend(port.to_be_bytes()),
     }
 }
 
-/// Joins fields to a key or data.
-pub fn join(mut fields: Vec<Vec<u8>>) -> Vec<u8> {
-    if fields.len() > 1 {
-        for field in &mut fields {
-            field.resize(field.len().next_multiple_of(4), 0);
+/// Joins fields to a key or data; `put` appends one.
+pub fn join<T>(fields: &[T], put: impl Fn(&mut Vec<u8>, &T)) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for field in fields {
+        put(&mut joined, field);
+        if fields.len() > 1 {
+            joined.resize(joined.len().next_multiple_of(4), 0);
         }
     }
-    fields.concat()
+    joined
 }
 
 /// Takes a key or data apart; `None` where the length is another.
@@ -142,7 +144,7 @@ pub fn parse_all(types: &[DatumType], joined: &[u8]) -> Option<Vec<Datum>> {
     let fields = split(types, joined)?;
     let pairs = types.iter().zip(fields);
     let data: Option<Vec<Datum>> = pairs.map(|(datum, field)| parse(*datum, field)).collect();
-    data.filter(|data| join(data.iter().map(bytes).collect()) == joined)
+    data.filter(|data| join(data, put) == joined)
 }
 
 fn proto(number: u8) -> Option<Proto> {

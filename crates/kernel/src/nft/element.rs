@@ -7,7 +7,6 @@ use model::PortRange;
 use netstate::nft::{Datum, Item, NftName, SetKey, SetSpec};
 
 use super::datum;
-use super::lower::octets;
 use super::set::is_concat_of_ranges;
 use super::wire::{self, Kind, LIST_ELEM, NLM_F_CREATE, get_u32, get_value, message, put_u32};
 use crate::netlink::{Attrs, Message};
@@ -48,22 +47,20 @@ pub fn tells_its_form(key: &[Item]) -> bool {
 /// The kernel's elements for one of ours, in the form that its set has, or where that is not known
 /// in the form that the key tells.
 pub fn raw(spec: Option<&SetSpec>, key: &[Item], data: &[Datum]) -> Vec<RawElement> {
-    let ends: Vec<(Vec<u8>, Vec<u8>)> = key.iter().map(ends).collect();
-    let (first, last): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
-    let (first, last) = (datum::join(first), datum::join(last));
     let element = |key: Vec<u8>| RawElement {
         key,
         key_end: None,
-        data: datum::join(data.iter().map(datum::bytes).collect()),
+        data: datum::join(data, datum::put),
         is_end: false,
         is_foreign: false,
     };
     let has_range = key.iter().any(|item| !matches!(item, Item::One(_)));
     let is_of_ranges = spec.map_or(has_range, |spec| spec.interval);
-    let mut start = element(first);
+    let mut start = element(datum::join(key, put_first));
     if !is_of_ranges {
         return vec![start];
     }
+    let last = datum::join(key, put_last);
     if tells_its_form(key) {
         start.key_end = Some(last);
         return vec![start];
@@ -81,16 +78,21 @@ pub fn is_of_plain_ranges(spec: &SetSpec) -> bool {
     spec.interval && !is_concat_of_ranges(spec)
 }
 
-/// The first and the last value of an item.
-fn ends(item: &Item) -> (Vec<u8>, Vec<u8>) {
+/// Appends the first value of an item.
+fn put_first(to: &mut Vec<u8>, item: &Item) {
     match item {
-        Item::One(one) => (datum::bytes(one), datum::bytes(one)),
-        Item::Ports(range) => {
-            let bytes = |port: u16| port.to_be_bytes().to_vec();
-            (bytes(range.first()), bytes(range.last()))
-        }
-        Item::Prefix(prefix) => (octets(prefix.address()), octets(prefix.last())),
-        Item::Range(first, last) => (datum::bytes(first), datum::bytes(last)),
+        Item::One(first) | Item::Range(first, _) => datum::put(to, first),
+        Item::Ports(range) => datum::put(to, &Datum::InetService(range.first())),
+        Item::Prefix(prefix) => datum::put(to, &Datum::address(prefix.address())),
+    }
+}
+
+/// Appends the last value of an item.
+fn put_last(to: &mut Vec<u8>, item: &Item) {
+    match item {
+        Item::One(last) | Item::Range(_, last) => datum::put(to, last),
+        Item::Ports(range) => datum::put(to, &Datum::InetService(range.last())),
+        Item::Prefix(prefix) => datum::put(to, &Datum::address(prefix.last())),
     }
 }
 
