@@ -327,7 +327,7 @@ pub fn ifname(name: &IfName) -> [u8; IFNAMSIZ] {
     bytes
 }
 
-pub fn octets(address: IpAddr) -> Vec<u8> {
+fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
