@@ -4,6 +4,8 @@
 //! all others when it was made. So among those at one address, only the one that starts last at
 //! or below an asked range's end can overlap it: one look-up, however many and wide they are.
 
+use std::slice;
+
 use model::{EndpointId, Family, HostBind, PortRange, Proto, Publish};
 use rusqlite::Row;
 
@@ -24,28 +26,24 @@ impl Records {
     /// Those of reading.
     pub fn publish_conflict(&self, asked: &Publish) -> Result<Option<PortOwner>, StoreError> {
         let mut nearest = self.statement(NEAREST)?;
-        self.conflict_at(&self.binds_beside(asked)?, asked, &mut nearest)
+        let conflict = self.taken_among(slice::from_ref(asked), &mut nearest)?;
+        Ok(conflict.map(|(_, owner)| owner))
     }
 
-    fn conflict_at(
+    /// Of ports of one protocol at one address of the node, in their order: one that somebody has.
+    fn taken_among(
         &self,
-        binds: &[HostBind],
-        asked: &Publish,
+        asked: &[Publish],
         nearest: &mut Statement<'_>,
-    ) -> Result<Option<PortOwner>, StoreError> {
-        for &bind in binds {
-            let proto = asked.proto();
-            let key = (proto.to_string(), Bind(bind), asked.node_ports().last());
-            let nearest = nearest.row(key, |row| {
-                Ok((read(proto, bind, row)?, EndpointId(row.get("endpoint")?)))
-            })?;
-            if let Some((publish, endpoint)) = nearest
-                && publish.overlaps(*asked)
-            {
-                return Ok(Some(PortOwner {
-                    publish,
-                    owner: self.owner_by_id(endpoint)?,
-                }));
+    ) -> Result<Option<(Publish, PortOwner)>, StoreError> {
+        let [first, ..] = asked else {
+            return Ok(None);
+        };
+        for bind in self.binds_beside(first)? {
+            if let Some((asked, taken, endpoint)) = conflict_at(bind, asked, nearest)? {
+                let owner = self.owner_by_id(endpoint)?;
+                let publish = taken;
+                return Ok(Some((asked, PortOwner { publish, owner })));
             }
         }
         Ok(None)
@@ -94,30 +92,35 @@ impl Records {
         }
         let mut nearest = self.statement(NEAREST)?;
         let mut insert = self.statement(INSERT)?;
-        let mut at = None;
-        let mut binds = Vec::new();
-        for asked in publish {
-            // Those of the port before are good for the next at the same address.
-            let place = Some((asked.proto(), asked.bind()));
-            if at != place {
-                binds = self.binds_beside(asked)?;
-                at = place;
-            }
-            if let Some(taken) = self.conflict_at(&binds, asked, &mut nearest)? {
+        let mut publish = publish.to_vec();
+        publish.sort_unstable();
+        for ports in publish.chunk_by(|a, b| (a.proto(), a.bind()) == (b.proto(), b.bind())) {
+            let twice = ports.windows(2).find(|pair| pair[0].overlaps(pair[1]));
+            let conflict = match twice {
+                Some(pair) => {
+                    let owner = self.owner_by_id(endpoint)?;
+                    let publish = pair[0];
+                    Some((pair[1], PortOwner { publish, owner }))
+                }
+                None => self.taken_among(ports, &mut nearest)?,
+            };
+            if let Some((asked, taken)) = conflict {
                 return Err(StoreError::PortTaken {
-                    asked: *asked,
+                    asked,
                     taken: taken.publish,
                     by: taken.owner,
                 });
             }
-            insert.execute((
-                endpoint.0,
-                asked.proto().to_string(),
-                Bind(asked.bind()),
-                asked.node_ports().first(),
-                asked.node_ports().last(),
-                asked.container_first(),
-            ))?;
+            for one in ports {
+                insert.execute((
+                    endpoint.0,
+                    one.proto().to_string(),
+                    Bind(one.bind()),
+                    one.node_ports().first(),
+                    one.node_ports().last(),
+                    one.container_first(),
+                ))?;
+            }
         }
         Ok(())
     }
@@ -145,6 +148,35 @@ impl Records {
         }
         Ok(())
     }
+}
+
+/// Of ports in their order: one that overlaps what is published at an address, with that and whose
+/// it is. What is found from the last one is the nearest for each that ends no lower than it
+/// starts: a look-up for each gap between other publications, not for each port.
+fn conflict_at(
+    bind: HostBind,
+    asked: &[Publish],
+    nearest: &mut Statement<'_>,
+) -> Result<Option<(Publish, Publish, EndpointId)>, StoreError> {
+    let mut rest = asked;
+    while let [.., last] = rest {
+        let proto = last.proto();
+        let key = (proto.to_string(), Bind(bind), last.node_ports().last());
+        let found = nearest.row(key, |row| {
+            Ok((read(proto, bind, row)?, EndpointId(row.get("endpoint")?)))
+        })?;
+        let Some((taken, endpoint)) = found else {
+            return Ok(None);
+        };
+        let start = taken.node_ports().first();
+        let (below, beside) =
+            rest.split_at(rest.partition_point(|one| one.node_ports().last() < start));
+        if let Some(one) = beside.iter().find(|one| one.overlaps(taken)) {
+            return Ok(Some((*one, taken, endpoint)));
+        }
+        rest = below;
+    }
+    Ok(None)
 }
 
 fn read(proto: Proto, bind: HostBind, row: &Row<'_>) -> rusqlite::Result<Publish> {

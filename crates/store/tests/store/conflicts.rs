@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::NetworkId;
+use model::{NetworkId, Publish};
 use store::{EndpointRecord, Records, StoreError};
 
 use crate::fixture::{NOW, StateDir, add_endpoint, add_network, netns, network, publish, word};
@@ -136,6 +136,29 @@ fn a_taken_port_names_its_owner() {
         assert_eq!(found.to_string(), taken, "{asked}");
         assert_eq!(by.name.as_str(), "c1", "{asked}");
     }
+}
+
+#[test]
+fn whichever_of_many_ports_is_taken_is_found() {
+    let dir = StateDir::new();
+    let (mut records, web) = web_with_c1(&dir);
+    let numbers = |from: u16| (from..from + 100).step_by(10);
+    let single = |port: u16| port.to_string().parse().unwrap();
+    let taken: Vec<Publish> = numbers(10).map(single).collect();
+    add_endpoint(&mut records, web, |c2| c2.endpoint.publish = taken.clone()).unwrap();
+    let between: Vec<Publish> = numbers(5).chain(numbers(8)).map(single).collect();
+    for one in taken {
+        let asked = [&between[..], &[one]].concat();
+        let refused = add_endpoint(&mut records, web, |c3| c3.endpoint.publish = asked);
+        let found = |error: &StoreError| match error {
+            StoreError::PortTaken { asked, taken, by } => {
+                (*asked, *taken) == (one, one) && by.name.as_str() == "c2"
+            }
+            _ => false,
+        };
+        assert!(found(&refused.unwrap_err()), "{one}");
+    }
+    add_endpoint(&mut records, web, |c3| c3.endpoint.publish = between).unwrap();
 }
 
 #[test]
