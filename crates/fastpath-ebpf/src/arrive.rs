@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::{BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6};
 use fastpath_wire::{
     Arrival, ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, IpFirst, Kind, Outer, Port,
-    Settings, Sized, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow,
+    Sized, Slow, Terms, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow,
     parse_outer, parse_receiver,
 };
 
@@ -17,17 +17,17 @@ use crate::tickets;
 use crate::{ON, Seen};
 
 #[inline(always)]
-pub fn from_nodes(packet: &Packet<'_>, settings: &Settings) -> i32 {
+pub fn from_nodes(packet: &Packet<'_>, terms: &Terms<'_>) -> i32 {
     if packet.is_tagged() || !packet.is_for_us() {
         return ON;
     }
     packet.gather_outer();
     match parse_outer(packet) {
         Some((underlay, outer)) => match underlay {
-            Underlay::Ipv4 => unwrap::<VXLAN4_BYTES>(packet, settings, &outer),
-            Underlay::Ipv6 => unwrap::<VXLAN6_BYTES>(packet, settings, &outer),
+            Underlay::Ipv4 => unwrap::<VXLAN4_BYTES>(packet, terms, &outer),
+            Underlay::Ipv6 => unwrap::<VXLAN6_BYTES>(packet, terms, &outer),
         },
-        None if settings.has_routed != 0 => unwrap::<NOTHING>(packet, settings, &Outer::NOTHING),
+        None if terms.has_routed != 0 => unwrap::<NOTHING>(packet, terms, &Outer::NOTHING),
         None => ON,
     }
 }
@@ -36,17 +36,17 @@ pub fn from_nodes(packet: &Packet<'_>, settings: &Settings) -> i32 {
 const NOTHING: usize = 0;
 
 #[inline(always)]
-fn unwrap<const AROUND: usize>(packet: &Packet<'_>, settings: &Settings, outer: &Outer) -> i32 {
+fn unwrap<const AROUND: usize>(packet: &Packet<'_>, terms: &Terms<'_>, outer: &Outer) -> i32 {
     let ifindex = packet.ifindex();
     packet.gather_inner(AROUND);
     let inner = Inside::<_, AROUND>(packet);
     let (why, key) = match parse_flow(&inner) {
         Ok(flow) => {
             let key = flow.key(ifindex);
-            if is_own_copy(packet, settings, &key) {
+            if is_own_copy(packet, terms, &key) {
                 return ON;
             }
-            match shortcut::<AROUND>(packet, settings, &flow, &key, outer) {
+            match shortcut::<AROUND>(packet, terms, &flow, &key, outer) {
                 Ok(action) => return action,
                 Err(why) => (why, Some(key)),
             }
@@ -63,7 +63,7 @@ fn unwrap<const AROUND: usize>(packet: &Packet<'_>, settings: &Settings, outer: 
     }
     if let Some(key) = key {
         let frame = (Kind::Packet, inner.bytes());
-        tickets::give(packet, settings, &key, Some(outer), frame);
+        tickets::give(packet, terms, &key, Some(outer), frame);
     }
     if let Some(uplink) = uplink(ifindex) {
         count_slow(uplink.counters, why);
@@ -80,20 +80,20 @@ fn is_for_own_part(packet: &Packet<'_>) -> bool {
 
 /// Nodes of one machine may have the same token.
 #[inline(always)]
-fn is_own_copy(packet: &Packet<'_>, settings: &Settings, key: &FlowKey) -> bool {
-    let is_copy = settings.is_copy(packet.tc_index());
-    is_copy && tickets::of(packet, settings).is_some_and(|ticket| ticket.key.is(key))
+fn is_own_copy(packet: &Packet<'_>, terms: &Terms<'_>, key: &FlowKey) -> bool {
+    let is_copy = terms.is_copy(packet.tc_index());
+    is_copy && tickets::of(packet, terms).is_some_and(|ticket| ticket.key.is(key))
 }
 
 #[inline(always)]
 fn shortcut<const AROUND: usize>(
     packet: &Packet<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     flow: &Flow,
     key: &FlowKey,
     outer: &Outer,
 ) -> Result<i32, Slow> {
-    let bucket = arrivals(key.bucket(settings.seed));
+    let bucket = arrivals(key.bucket(terms.seed));
     let found = bucket.and_then(|bucket| bucket.find(key));
     let way = found
         .filter(|way| way.outer.is(outer))
@@ -104,7 +104,7 @@ fn shortcut<const AROUND: usize>(
         segment: packet.segment_bytes(),
     };
     let now = now();
-    let verdict = way.proof.verdict(now, settings, size);
+    let verdict = way.proof.verdict(now, terms, size);
     match verdict {
         Verdict::Unproved => return Err(Slow::Unproved),
         Verdict::TooBig => return Err(Slow::TooBig),
@@ -120,7 +120,7 @@ fn shortcut<const AROUND: usize>(
     let ip = IpFirst::of(ip.ok_or(Slow::Odd)?);
     if verdict == Verdict::FastAndAsk {
         way.proof.asked_ns = now;
-        tickets::send_copy(packet, settings, key, Some(outer), size.frame);
+        tickets::send_copy(packet, terms, key, Some(outer), size.frame);
     }
     // What is inside may be of the other family.
     let flags = match (AROUND, flow.is_ipv4()) {
@@ -139,9 +139,9 @@ fn shortcut<const AROUND: usize>(
 
 /// Writes down that the kernel delivers this flow.
 #[inline(always)]
-pub fn confirm(packet: &Packet<'_>, settings: &Settings) -> Seen {
-    let is_copy = settings.is_copy(packet.tc_index());
-    match confirmed(packet, settings, is_copy) {
+pub fn confirm(packet: &Packet<'_>, terms: &Terms<'_>) -> Seen {
+    let is_copy = terms.is_copy(packet.tc_index());
+    match confirmed(packet, terms, is_copy) {
         Some(()) if is_copy => Seen::Copy,
         Some(()) => Seen::Packet,
         None => Seen::Stranger,
@@ -149,7 +149,7 @@ pub fn confirm(packet: &Packet<'_>, settings: &Settings) -> Seen {
 }
 
 #[inline(always)]
-fn confirmed(packet: &Packet<'_>, settings: &Settings, is_copy: bool) -> Option<()> {
+fn confirmed(packet: &Packet<'_>, terms: &Terms<'_>, is_copy: bool) -> Option<()> {
     let from = packet.came_in_by();
     // What the node sends itself came in by nothing.
     if from == 0 {
@@ -158,14 +158,14 @@ fn confirmed(packet: &Packet<'_>, settings: &Settings, is_copy: bool) -> Option<
     let flow = flow_of(packet).ok()?;
     let receiver = port(packet.ifindex())?;
     match port(from) {
-        Some(sender) => within_node(packet, settings, &flow, [sender, receiver]),
+        Some(sender) => within_node(packet, terms, &flow, [sender, receiver]),
         None => {
-            let ticket = tickets::of(packet, settings)?;
+            let ticket = tickets::of(packet, terms)?;
             // What GRO has put together is more than the copy.
             if is_copy && ticket.frame != packet.frame_bytes() {
                 return None;
             }
-            from_node(packet, settings, &flow, receiver, ticket)
+            from_node(packet, terms, &flow, receiver, ticket)
         }
     }
 }
@@ -173,7 +173,7 @@ fn confirmed(packet: &Packet<'_>, settings: &Settings, is_copy: bool) -> Option<
 #[inline(always)]
 fn within_node(
     packet: &Packet<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     flow: &Flow,
     [sender, receiver]: [&Port; 2],
 ) -> Option<()> {
@@ -186,10 +186,10 @@ fn within_node(
         return Some(());
     }
     let key = flow.key(packet.came_in_by());
-    let proof = proofs(key.bucket(settings.seed))?.place(&key);
+    let proof = proofs(key.bucket(terms.seed))?.place(&key);
     proof.key = key;
     proof.proved_ns = now;
-    proof.generation = settings.generation;
+    proof.generation = terms.generation;
     proof.target = packet.ifindex();
     proof.counters = sender.counters;
     proof.frame_max = receiver.mtu + ETHERNET_BYTES;
@@ -199,7 +199,7 @@ fn within_node(
 #[inline(always)]
 fn from_node(
     packet: &Packet<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     flow: &Flow,
     receiver: &Port,
     ticket: &Ticket,
@@ -215,19 +215,19 @@ fn from_node(
     }
     let now = now();
     // It is what it was; but rules may have changed, or somebody listens.
-    if ticket.generation != settings.generation || !receiver.takes_part(now) {
+    if ticket.generation != terms.generation || !receiver.takes_part(now) {
         return Some(());
     }
     let key = ticket.key;
     let ethernet = packet.first()?;
-    let way: &mut Arrival = arrivals(key.bucket(settings.seed))?.place(&key);
+    let way: &mut Arrival = arrivals(key.bucket(terms.seed))?.place(&key);
     way.proof.key = key;
     way.outer = ticket.outer;
     way.learn(ethernet);
     way.arrived = receiver.counters;
     way.proof.counters = uplink.counters;
     way.hops_taken = hops_taken;
-    way.proof.generation = settings.generation;
+    way.proof.generation = terms.generation;
     way.proof.target = packet.ifindex();
     way.proof.frame_max = receiver.mtu + ETHERNET_BYTES;
     way.proof.proved_ns = now;

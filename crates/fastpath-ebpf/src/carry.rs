@@ -1,7 +1,7 @@
 //! From a container: straight to another of the node, out to another node, or the kernel's way.
 
 use aya_ebpf::helpers::{bpf_redirect_peer, bpf_skb_change_type};
-use fastpath_wire::{Flow, FlowKey, Kind, Settings, Sized, Slow, Verdict, parse_flow};
+use fastpath_wire::{Flow, FlowKey, Kind, Sized, Slow, Terms, Verdict, parse_flow};
 
 use crate::ON;
 use crate::context::{PACKET_HOST, Packet};
@@ -10,19 +10,19 @@ use crate::maps::{count_fast, count_slow, now, port, proofs};
 use crate::tickets;
 
 #[inline(always)]
-pub fn from_port(packet: &Packet<'_>, settings: &Settings) -> i32 {
+pub fn from_port(packet: &Packet<'_>, terms: &Terms<'_>) -> i32 {
     // A copy on its way to renew a proof, with its ticket.
-    if settings.is_copy(packet.tc_index()) {
+    if terms.is_copy(packet.tc_index()) {
         return ON;
     }
     let why = match flow_of(packet) {
         Ok(flow) => {
             let key = flow.key(packet.ifindex());
-            match shortcut(packet, settings, &flow, &key) {
+            match shortcut(packet, terms, &flow, &key) {
                 Ok(action) => return action,
                 Err(why) => {
                     let frame = (Kind::Packet, packet.frame_bytes());
-                    tickets::give(packet, settings, &key, None, frame);
+                    tickets::give(packet, terms, &key, None, frame);
                     why
                 }
             }
@@ -38,24 +38,24 @@ pub fn from_port(packet: &Packet<'_>, settings: &Settings) -> i32 {
 #[inline(always)]
 fn shortcut(
     packet: &Packet<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     flow: &Flow,
     key: &FlowKey,
 ) -> Result<i32, Slow> {
-    let number = key.bucket(settings.seed);
+    let number = key.bucket(terms.seed);
     let Some(proof) = proofs(number).and_then(|bucket| bucket.find(key)) else {
-        return leave::to_node(packet, settings, flow, (key, number));
+        return leave::to_node(packet, terms, flow, (key, number));
     };
     let (now, target) = (now(), proof.target);
     let size = size_of(packet, flow);
-    match proof.verdict(now, settings, size) {
+    match proof.verdict(now, terms, size) {
         // What was on this node may be on another by now.
-        Verdict::Unproved => return leave::to_node(packet, settings, flow, (key, number)),
+        Verdict::Unproved => return leave::to_node(packet, terms, flow, (key, number)),
         Verdict::TooBig => return Err(Slow::TooBig),
         Verdict::Fast => {}
         Verdict::FastAndAsk => {
             proof.asked_ns = now;
-            tickets::send_copy(packet, settings, key, None, size.frame);
+            tickets::send_copy(packet, terms, key, None, size.frame);
         }
     }
     count_fast(proof.counters, size.frame);

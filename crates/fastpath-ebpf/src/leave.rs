@@ -8,7 +8,7 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::bpf_redirect;
 use fastpath_wire::{
     Around, ETHERNET_BYTES, Flow, FlowKey, Frame, IP_FIRST, Inside, IpFirst, Leaving, Load, Outer,
-    Settings, Slow, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow, parse_outer,
+    Slow, Terms, Ticket, Underlay, VXLAN4_BYTES, VXLAN6_BYTES, Verdict, parse_flow, parse_outer,
 };
 
 use crate::Seen;
@@ -31,14 +31,14 @@ const INNER: usize = ETHERNET_BYTES as usize;
 #[inline(always)]
 pub fn to_node(
     packet: &Packet<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     flow: &Flow,
     (key, number): (&FlowKey, u32),
 ) -> Result<i32, Slow> {
     let found = leaving(number).and_then(|bucket| bucket.find(key));
     let way = found.ok_or(Slow::Unproved)?;
     let (now, size) = (now(), size_of(packet, flow));
-    let verdict = way.proof.verdict(now, settings, size);
+    let verdict = way.proof.verdict(now, terms, size);
     match verdict {
         Verdict::Unproved => return Err(Slow::Unproved),
         Verdict::TooBig => return Err(Slow::TooBig),
@@ -61,10 +61,10 @@ pub fn to_node(
     }
     if verdict == Verdict::FastAndAsk {
         way.proof.asked_ns = now;
-        tickets::send_copy(packet, settings, key, None, size.frame);
+        tickets::send_copy(packet, terms, key, None, size.frame);
     }
     packet.set_mark_and_priority(way.mark, way.priority);
-    packet.set_tc_index(settings.carried());
+    packet.set_tc_index(terms.carried());
     let action = send(packet, way, &load);
     if action.is_err() {
         packet.set_tc_index(0);
@@ -132,24 +132,24 @@ fn put_into_device(packet: &Packet<'_>, way: &mut Leaving, load: &Load) -> Resul
 
 /// Writes down that the kernel sends this flow to a node, and how.
 #[inline(always)]
-pub fn confirm(packet: &Packet<'_>, settings: &Settings) -> Seen {
-    match confirmed(packet, settings) {
-        Some(()) if settings.is_copy(packet.tc_index()) => Seen::Copy,
+pub fn confirm(packet: &Packet<'_>, terms: &Terms<'_>) -> Seen {
+    match confirmed(packet, terms) {
+        Some(()) if terms.is_copy(packet.tc_index()) => Seen::Copy,
         Some(()) => Seen::Packet,
         None => Seen::Stranger,
     }
 }
 
 #[inline(always)]
-fn confirmed(packet: &Packet<'_>, settings: &Settings) -> Option<()> {
-    let ticket = tickets::of(packet, settings)?;
+fn confirmed(packet: &Packet<'_>, terms: &Terms<'_>) -> Option<()> {
+    let ticket = tickets::of(packet, terms)?;
     // What came from a node goes to none.
     if !ticket.outer.is_nothing() || packet.is_tagged() {
         return None;
     }
     packet.gather_outer();
     let Some((underlay, outer)) = parse_outer(packet) else {
-        return routed(packet, settings, ticket);
+        return routed(packet, terms, ticket);
     };
     packet.gather_inner(underlay.bytes());
     let flow = match underlay {
@@ -164,14 +164,14 @@ fn confirmed(packet: &Packet<'_>, settings: &Settings) -> Option<()> {
         device: network.device,
         around: Around::Vxlan(underlay),
     };
-    write_down(packet, settings, ticket, &sent)
+    write_down(packet, terms, ticket, &sent)
 }
 
 /// A packet that crosses as it is. What is for the outside is tracked, and may be translated: its
 /// receiver is not in the network.
 #[inline(always)]
-fn routed(packet: &Packet<'_>, settings: &Settings, ticket: &Ticket) -> Option<()> {
-    if settings.has_routed == 0 {
+fn routed(packet: &Packet<'_>, terms: &Terms<'_>, ticket: &Ticket) -> Option<()> {
+    if terms.has_routed == 0 {
         return None;
     }
     packet.gather_inner(0);
@@ -182,7 +182,7 @@ fn routed(packet: &Packet<'_>, settings: &Settings, ticket: &Ticket) -> Option<(
         device: 0,
         around: Around::Nothing,
     };
-    write_down(packet, settings, ticket, &sent)
+    write_down(packet, terms, ticket, &sent)
 }
 
 /// What the kernel has made of a packet.
@@ -198,7 +198,7 @@ struct Sent<'f> {
 #[inline(always)]
 fn write_down(
     packet: &Packet<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     ticket: &Ticket,
     sent: &Sent<'_>,
 ) -> Option<()> {
@@ -210,14 +210,14 @@ fn write_down(
         return None;
     }
     // It is what it was; but rules may have changed, or somebody listens.
-    if ticket.generation != settings.generation || !sender.takes_part(now) {
+    if ticket.generation != terms.generation || !sender.takes_part(now) {
         return Some(());
     }
     let key = ticket.key;
     let room = uplink(packet.ifindex())?
         .mtu
         .checked_sub(sent.around.bytes())?;
-    let way = leaving(key.bucket(settings.seed))?.place(&key);
+    let way = leaving(key.bucket(terms.seed))?.place(&key);
     way.proof.key = key;
     way.proof.proved_ns = 0;
     let (addresses, protocol) = (flow.addresses(), flow.protocol());
@@ -230,7 +230,7 @@ fn write_down(
     way.priority = packet.priority();
     way.device = sent.device;
     way.hops_taken = hops_taken;
-    way.proof.generation = settings.generation;
+    way.proof.generation = terms.generation;
     way.proof.target = packet.ifindex();
     way.proof.counters = sender.counters;
     way.proof.frame_max = sender.mtu.min(room) + ETHERNET_BYTES;

@@ -20,7 +20,7 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 
 use crate::context::Packet;
-use crate::maps::settings;
+use crate::maps::terms;
 
 /// Lets the next program, the qdisc and the kernel go on. Not TC_ACT_OK: that ends the chain, and
 /// for tcx overwrites `tc_index`.
@@ -48,8 +48,8 @@ impl Seen {
 #[classifier]
 pub fn pontoon_in(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    match settings() {
-        Some(settings) => carry::from_port(&packet, settings),
+    match terms() {
+        Some(terms) => carry::from_port(&packet, &terms),
         None => ON,
     }
 }
@@ -57,8 +57,8 @@ pub fn pontoon_in(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn pontoon_out(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    match settings() {
-        Some(settings) => arrive::confirm(&packet, settings).action(),
+    match terms() {
+        Some(terms) => arrive::confirm(&packet, &terms).action(),
         None => ON,
     }
 }
@@ -66,8 +66,8 @@ pub fn pontoon_out(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn pontoon_from_nodes(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    match settings() {
-        Some(settings) => arrive::from_nodes(&packet, settings),
+    match terms() {
+        Some(terms) => arrive::from_nodes(&packet, &terms),
         None => ON,
     }
 }
@@ -75,8 +75,8 @@ pub fn pontoon_from_nodes(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn pontoon_to_nodes(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    match settings() {
-        Some(settings) => leave::confirm(&packet, settings).action(),
+    match terms() {
+        Some(terms) => leave::confirm(&packet, &terms).action(),
         None => ON,
     }
 }

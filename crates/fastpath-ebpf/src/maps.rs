@@ -6,11 +6,13 @@ use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray};
 use fastpath_wire::{
     Arrival, BUCKETS, Bucket, COUNTERS_MAX, Counters, Leaving, NODE_BUCKETS, OVERLAYS_MAX, Overlay,
-    PARTS_MAX, PORTS_MAX, Part, PartKey, Port, Proof, Settings, Slow, UPLINKS_MAX, Uplink,
+    PARTS_MAX, PORTS_MAX, Part, PartKey, Port, Proof, Settings, Slow, Terms, UPLINKS_MAX, Uplink,
 };
 
 #[map]
 static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+#[map]
+static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(PORTS_MAX, 0);
 #[map]
@@ -32,10 +34,15 @@ static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTERS_
 /// All of a key.
 const PART_BITS: u32 = size_of::<PartKey>() as u32 * 8;
 
-/// `None` as long as the loader has made none.
+/// `None` as long as the loader has made no settings.
 #[inline(always)]
-pub fn settings() -> Option<&'static Settings> {
-    SETTINGS.get(0).filter(|settings| settings.generation != 0)
+pub fn terms() -> Option<Terms<'static>> {
+    let settings = SETTINGS.get(0).filter(|settings| settings.proof_ns != 0)?;
+    let generation = *GENERATION.get(0)?;
+    Some(Terms {
+        settings,
+        generation,
+    })
 }
 
 /// In nanoseconds.

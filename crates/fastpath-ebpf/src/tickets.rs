@@ -8,7 +8,7 @@ use aya_ebpf::bindings::BPF_F_INGRESS;
 use aya_ebpf::helpers::bpf_clone_redirect;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use fastpath_wire::{FlowKey, Kind, Outer, Settings, TICKETS, Ticket};
+use fastpath_wire::{FlowKey, Kind, Outer, TICKETS, Terms, Ticket};
 
 use crate::context::Packet;
 
@@ -22,7 +22,7 @@ static NEXT: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 #[inline(always)]
 pub fn give(
     packet: &Packet<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     key: &FlowKey,
     outer: Option<&Outer>,
     (kind, frame): (Kind, u32),
@@ -44,15 +44,15 @@ pub fn give(
         Some(outer) => ticket.outer = *outer,
         None => ticket.outer.0[0] = 0,
     }
-    ticket.generation = settings.generation;
+    ticket.generation = terms.generation;
     ticket.frame = frame;
-    packet.set_tc_index(settings.ticket(number, kind));
+    packet.set_tc_index(terms.ticket(number, kind));
 }
 
 /// The ticket that a packet says it has.
 #[inline(always)]
-pub fn of(packet: &Packet<'_>, settings: &Settings) -> Option<&'static Ticket> {
-    let number = settings.ticket_in(packet.tc_index())?;
+pub fn of(packet: &Packet<'_>, terms: &Terms<'_>) -> Option<&'static Ticket> {
+    let number = terms.ticket_in(packet.tc_index())?;
     let ticket = BOOK.get_ptr_mut(number)?;
     // SAFETY: the value is this CPU's, which runs one program at a time here; maps outlive the
     // programs that use them.
@@ -63,12 +63,12 @@ pub fn of(packet: &Packet<'_>, settings: &Settings) -> Option<&'static Ticket> {
 #[inline(always)]
 pub fn send_copy(
     packet: &Packet<'_>,
-    settings: &Settings,
+    terms: &Terms<'_>,
     key: &FlowKey,
     outer: Option<&Outer>,
     frame: u32,
 ) {
-    give(packet, settings, key, outer, (Kind::Copy, frame));
+    give(packet, terms, key, outer, (Kind::Copy, frame));
     // SAFETY: the context is this program's own; nothing of the packet's bytes is read behind it
     // that was taken before.
     unsafe { bpf_clone_redirect(packet.raw(), packet.ifindex(), BPF_F_INGRESS as u64) };

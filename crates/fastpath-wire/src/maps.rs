@@ -1,9 +1,12 @@
 //! What is in the maps. All of it is plain words, the same for programs and loader.
 
+use core::ops::Deref;
+
 use crate::{Flow, FlowKey, Outer};
 
 /// Names of the maps and programs in the object, and of their pins.
 pub const MAP_SETTINGS: &str = "SETTINGS";
+pub const MAP_GENERATION: &str = "GENERATION";
 pub const MAP_PORTS: &str = "PORTS";
 pub const MAP_PROOFS: &str = "PROOFS";
 pub const MAP_COUNTERS: &str = "COUNTERS";
@@ -41,21 +44,36 @@ pub const COUNTERS_MAX: u32 = PORTS_MAX + UPLINKS_MAX;
 /// Packets of one CPU that are on the kernel's way at once; a power of two, 128 at most.
 pub const TICKETS: u32 = 64;
 
-/// What holds for the whole node.
+/// What holds for the whole node, for as long as the maps are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// How long a proof holds, in nanoseconds.
+    /// How long a proof holds, in nanoseconds. 0 for settings that nobody has made yet.
     pub proof_ns: u64,
     /// Random: which flows share a bucket can't be foreseen from inside a container.
     pub seed: u64,
-    /// Proofs of other generations are void.
-    pub generation: u32,
     /// The upper half of what our packets have in `tc_index`: see [`Settings::ticket`].
     pub token: u32,
     /// Whether there are routed networks; without, what is not in VXLAN is not looked at.
     pub has_routed: u32,
-    pub unused: u32,
+}
+
+/// What one run of a program goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    pub settings: &'a Settings,
+    /// Proofs of other generations are void. In a map of its own: whoever voids them writes it, and
+    /// nothing else, at any time.
+    pub generation: u32,
+}
+
+impl Deref for Terms<'_> {
+    type Target = Settings;
+
+    #[inline(always)]
+    fn deref(&self) -> &Settings {
+        self.settings
+    }
 }
 
 /// In `tc_index`: a copy that goes to renew a proof.
@@ -119,7 +137,7 @@ pub struct Ticket {
     pub key: FlowKey,
     /// What was around it, if it came from another node.
     pub outer: Outer,
-    /// The settings' generation then.
+    /// The generation then.
     pub generation: u32,
     /// The whole frame, without what was around it, in bytes.
     pub frame: u32,

@@ -1,6 +1,6 @@
 //! What the kernel's own delivery of a packet proves, and for how long.
 
-use crate::{BUCKETS, Bucket, FlowKey, Settings};
+use crate::{BUCKETS, Bucket, FlowKey, Terms};
 
 /// That the kernel delivered a packet of a flow by itself, through every rule there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Proof {
     pub proved_ns: u64,
     /// When a copy was last sent to renew it.
     pub asked_ns: u64,
-    /// The settings' generation then.
+    /// The generation then.
     pub generation: u32,
     /// The interface index of the port where it came out.
     pub target: u32,
@@ -58,16 +58,16 @@ impl Sized {
 impl Proof {
     /// What becomes of a packet whose key this proof has.
     #[inline(always)]
-    pub fn verdict(&self, now_ns: u64, settings: &Settings, size: Sized) -> Verdict {
+    pub fn verdict(&self, now_ns: u64, terms: &Terms<'_>, size: Sized) -> Verdict {
         let age = now_ns.wrapping_sub(self.proved_ns);
-        if self.generation != settings.generation || age >= settings.proof_ns {
+        if self.generation != terms.generation || age >= terms.proof_ns {
             return Verdict::Unproved;
         }
         if size.on_the_wire() > self.frame_max {
             return Verdict::TooBig;
         }
         let asked = now_ns.wrapping_sub(self.asked_ns);
-        if age >= settings.proof_ns / 2 && asked >= settings.proof_ns / 4 {
+        if age >= terms.proof_ns / 2 && asked >= terms.proof_ns / 4 {
             Verdict::FastAndAsk
         } else {
             Verdict::Fast

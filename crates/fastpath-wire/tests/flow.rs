@@ -5,7 +5,8 @@
 use std::net::Ipv4Addr;
 
 use fastpath_wire::{
-    Bucket, Flow, FlowKey, NO_ADDRESS, Port, Proof, Settings, Sized, Slow, Verdict, parse_flow,
+    Bucket, Flow, FlowKey, NO_ADDRESS, Port, Proof, Settings, Sized, Slow, Terms, Verdict,
+    parse_flow,
 };
 use proptest::prelude::*;
 
@@ -131,16 +132,15 @@ fn endpoints_speak_with_their_own_names_only() {
     }
 }
 
-fn settings() -> Settings {
-    Settings {
+const TERMS: Terms<'_> = Terms {
+    settings: &Settings {
         proof_ns: SECOND,
         seed: 7,
-        generation: 3,
         token: 1,
         has_routed: 0,
-        unused: 0,
-    }
-}
+    },
+    generation: 3,
+};
 
 fn proof() -> Proof {
     Proof {
@@ -162,7 +162,7 @@ const ONE: Sized = Sized {
 
 #[test]
 fn a_proof_holds_for_its_time_and_generation() {
-    let verdict = |after: u64| proof().verdict(10 * SECOND + after, &settings(), ONE);
+    let verdict = |after: u64| proof().verdict(10 * SECOND + after, &TERMS, ONE);
     assert_eq!(verdict(0), Verdict::Fast);
     assert_eq!(verdict(SECOND / 2 - 1), Verdict::Fast);
     assert_eq!(verdict(SECOND / 2), Verdict::FastAndAsk);
@@ -171,12 +171,9 @@ fn a_proof_holds_for_its_time_and_generation() {
         generation: 2,
         ..proof()
     };
-    assert_eq!(
-        old.verdict(10 * SECOND, &settings(), ONE),
-        Verdict::Unproved
-    );
+    assert_eq!(old.verdict(10 * SECOND, &TERMS, ONE), Verdict::Unproved);
     // A clock that was read before the proof was written.
-    let before = proof().verdict(10 * SECOND - 1, &settings(), ONE);
+    let before = proof().verdict(10 * SECOND - 1, &TERMS, ONE);
     assert_eq!(before, Verdict::Unproved);
 }
 
@@ -186,14 +183,14 @@ fn a_proof_is_renewed_by_one_copy_at_a_time() {
         asked_ns: 10 * SECOND + SECOND / 2,
         ..proof()
     };
-    let verdict = |after: u64| asked.verdict(10 * SECOND + after, &settings(), ONE);
+    let verdict = |after: u64| asked.verdict(10 * SECOND + after, &TERMS, ONE);
     assert_eq!(verdict(SECOND / 2 + 1), Verdict::Fast);
     assert_eq!(verdict(SECOND / 4 * 3), Verdict::FastAndAsk);
 }
 
 #[test]
 fn what_does_not_fit_is_too_big() {
-    let verdict = |size| proof().verdict(10 * SECOND, &settings(), size);
+    let verdict = |size| proof().verdict(10 * SECOND, &TERMS, size);
     let big = Sized { frame: 1515, ..ONE };
     assert_eq!(verdict(big), Verdict::TooBig);
     let segments = |segment| Sized {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aya::maps::{HashMap, MapData, MapError};
-use fastpath_wire::{MAP_PORTS, MAP_SETTINGS};
+use fastpath_wire::MAP_PORTS;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::counters::{forget, take};
@@ -73,7 +73,7 @@ pub(crate) fn lease_aside(
     let entered = opened.ports.insert(index, Raw(wire), 0);
     entered.map_err(in_map(MAP_PORTS))?;
     if !was_aside {
-        bump(opened)?;
+        opened.generation.bump()?;
     }
     Ok(true)
 }
@@ -149,15 +149,6 @@ pub(crate) fn absent_is_fine(
         Err(MapError::KeyNotFound) => Ok(()),
         other => other,
     }
-}
-
-/// Makes every flow prove itself again.
-pub(crate) fn bump(opened: &mut Opened) -> Result<()> {
-    let Raw(mut settings) = opened.settings.get(&0, 0).map_err(in_map(MAP_SETTINGS))?;
-    // 0 is for settings that were never made.
-    settings.generation = settings.generation.wrapping_add(1).max(1);
-    let set = opened.settings.set(0, Raw(settings), 0);
-    set.map_err(in_map(MAP_SETTINGS))
 }
 
 pub(crate) fn in_map(map: &'static str) -> impl Fn(MapError) -> FastPathError {

@@ -5,17 +5,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fastpath_wire::{MAP_SETTINGS, Settings};
+use fastpath_wire::{MAP_GENERATION, MAP_SETTINGS, Settings};
 use model::{IfName, NetworkId, NodeId};
 
 use crate::attach::{Attacher, Hook, Side, detach};
-use crate::entries::{bump, enter_ports, in_map, insert_port, lease_aside, now, remove_port};
+use crate::entries::{enter_ports, in_map, insert_port, lease_aside, now, remove_port};
 use crate::error::{FastPathError, Result};
 use crate::hindrance::{self, Hindrance, Role};
 use crate::overlay::Overlay;
 use crate::place::Place;
 use crate::port::{Port, ifindex};
-use crate::programs::{self, Opened};
+use crate::programs::{self, Generation, Opened};
 use crate::raw::Raw;
 
 /// How long the kernel's own delivery of a packet speaks for its flow.
@@ -102,16 +102,14 @@ impl FastPath {
             return Ok(());
         };
         let Raw(settings) = opened.settings.get(&0, 0).map_err(in_map(MAP_SETTINGS))?;
-        if settings.generation != 0 {
+        if settings.proof_ns != 0 {
             return Ok(());
         }
         let settings = Settings {
             proof_ns: u64::try_from(PROOF.as_nanos()).unwrap_or(u64::MAX),
             seed: random,
-            generation: 1,
             token: Settings::token_of(random),
             has_routed: 0,
-            unused: 0,
         };
         let set = opened.settings.set(0, Raw(settings), 0);
         set.map_err(in_map(MAP_SETTINGS))
@@ -145,7 +143,7 @@ impl FastPath {
             crossing.enter(&mut opened)?,
         ];
         if changed.contains(&true) {
-            bump(&mut opened)?;
+            opened.generation.bump()?;
         }
         self.attach(&entries)?;
         self.attach_uplinks(&crossing)?;
@@ -172,7 +170,7 @@ impl FastPath {
         };
         let entries = Entries::from([(index, (port.clone(), wire))]);
         insert_port(&mut opened, index, wire)?;
-        bump(&mut opened)?;
+        opened.generation.bump()?;
         self.attach(&entries)?;
         Ok(None)
     }
@@ -190,7 +188,7 @@ impl FastPath {
             if let Some(index) = self.index(name)? {
                 remove_port(&mut opened, index)?;
             }
-            bump(&mut opened)?;
+            opened.generation.bump()?;
         }
         self.detach_port(network, name)
     }
@@ -244,10 +242,10 @@ impl FastPath {
     /// # Errors
     /// A map that can't be written.
     pub fn bump(&self) -> Result<()> {
-        match Opened::open(&self.place)? {
-            Some(mut opened) => bump(&mut opened),
-            None => Ok(()),
+        if !self.place.pin(MAP_GENERATION).exists() {
+            return Ok(());
         }
+        Generation::open(&self.place)?.bump()
     }
 
     pub(crate) fn index(&self, name: &IfName) -> Result<Option<u32>> {

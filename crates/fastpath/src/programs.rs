@@ -7,12 +7,15 @@ use aya::EbpfLoader;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapInfo, PerCpuArray};
 use aya::programs::SchedClassifier;
 use fastpath_wire::{
-    Arrival, Bucket, Counters, Leaving, MAP_ARRIVALS, MAP_COUNTERS, MAP_LEAVING, MAP_OVERLAYS,
-    MAP_PARTS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS, Overlay, Part,
-    PartKey, Port, Proof, Settings, Ticket, Uplink,
+    Arrival, Bucket, Counters, Leaving, MAP_ARRIVALS, MAP_COUNTERS, MAP_GENERATION, MAP_LEAVING,
+    MAP_OVERLAYS, MAP_PARTS, MAP_PORTS, MAP_PROOFS, MAP_SETTINGS, MAP_TICKETS, MAP_UPLINKS,
+    Overlay, Part, PartKey, Port, Proof, Settings, Ticket, Uplink,
 };
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::attach::Side;
+use crate::entries::in_map;
 use crate::error::{FastPathError, Result};
 use crate::place::Place;
 use crate::raw::Raw;
@@ -22,8 +25,9 @@ const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(env!("PONTOON_PRO
 #[cfg(not(has_programs))]
 const OBJECT: Option<&[u8]> = None;
 
-const MAPS: [(&str, usize); 10] = [
+const MAPS: [(&str, usize); 11] = [
     (MAP_SETTINGS, size_of::<Settings>()),
+    (MAP_GENERATION, size_of::<u32>()),
     (MAP_PORTS, size_of::<Port>()),
     (MAP_OVERLAYS, size_of::<Overlay>()),
     (MAP_PARTS, size_of::<Part>()),
@@ -87,6 +91,7 @@ pub(crate) fn are_of_another_layout(place: &Place) -> bool {
 /// What is pinned.
 pub(crate) struct Opened {
     pub settings: Array<MapData, Raw<Settings>>,
+    pub generation: Generation,
     pub ports: HashMap<MapData, u32, Raw<Port>>,
     /// By VNI.
     pub overlays: HashMap<MapData, u32, Raw<Overlay>>,
@@ -103,6 +108,7 @@ impl Opened {
             return Ok(None);
         }
         Ok(Some(Self {
+            generation: Generation::open(place)?,
             settings: map(&place.pin(MAP_SETTINGS), MAP_SETTINGS)?,
             ports: map(&place.pin(MAP_PORTS), MAP_PORTS)?,
             overlays: map(&place.pin(MAP_OVERLAYS), MAP_OVERLAYS)?,
@@ -110,6 +116,35 @@ impl Opened {
             uplinks: map(&place.pin(MAP_UPLINKS), MAP_UPLINKS)?,
             counters: map(&place.pin(MAP_COUNTERS), MAP_COUNTERS)?,
         }))
+    }
+}
+
+/// Of proofs. It is written without the node's lock, by whoever has changed the rules.
+pub(crate) struct Generation(Array<MapData, u32>);
+
+impl Generation {
+    /// It has to be there.
+    pub fn open(place: &Place) -> Result<Self> {
+        map(&place.pin(MAP_GENERATION), MAP_GENERATION).map(Self)
+    }
+
+    pub fn number(&self) -> Result<u32> {
+        self.0.get(&0, 0).map_err(in_map(MAP_GENERATION))
+    }
+
+    /// Makes every flow prove itself again.
+    ///
+    /// It is not counted up: of two who did that at once, the later could put back a number that the
+    /// other has left behind, and what was proved under it would hold again. The time comes again
+    /// after four seconds, when no proof is left.
+    pub fn bump(&mut self) -> Result<()> {
+        let time = clock_gettime(ClockId::Monotonic);
+        let nanos = time
+            .tv_sec
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(time.tv_nsec);
+        let set = self.0.set(0, nanos as u32, 0);
+        set.map_err(in_map(MAP_GENERATION))
     }
 }
 

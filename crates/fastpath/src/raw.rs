@@ -9,7 +9,7 @@ use fastpath_wire::{Counters, Overlay, Part, Port, Settings, Uplink};
 #[repr(transparent)]
 pub(crate) struct Raw<T>(pub T);
 
-// SAFETY: two words of 64 bits and four of 32, without padding; all bits mean something.
+// SAFETY: two words of 64 bits and two of 32, without padding; all bits mean something.
 unsafe impl Pod for Raw<Settings> {}
 // SAFETY: two words of 32 bits, one of 64, eight bytes, two words of 32 bits, six of 64, without
 // padding; all bits mean something.

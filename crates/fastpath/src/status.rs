@@ -84,7 +84,7 @@ impl FastPath {
         let uplinks = uplinks.map(|device| self.uplink_status(&opened, device));
         Ok(Some(Status {
             hook: self.hook,
-            generation: settings.generation,
+            generation: opened.generation.number()?,
             proof_ms: settings.proof_ns / 1_000_000,
             ports: ports?,
             uplinks: uplinks.collect::<Result<_>>()?,

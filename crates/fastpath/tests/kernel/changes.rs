@@ -277,6 +277,29 @@ fn filters_that_are_there_stay_and_are_missed_when_they_are_gone() {
     assert_eq!(ground.node.sh(look), "");
 }
 
+/// An agent hears of rules, and of the attachments themselves, while somebody turns it on.
+#[test]
+fn on_is_whole_whoever_voids_proofs_meanwhile() {
+    let ground = Ground::on(false);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                // It may be off just now.
+                let _ = ground.fastpath.bump();
+            }
+        });
+        for _ in 0..fewer(20) {
+            ground.fastpath.turn_off(None).unwrap();
+            ground.turn_on();
+        }
+        done.store(true, Relaxed);
+    });
+    let status = ground.fastpath.status(&ports()).unwrap().unwrap();
+    assert_eq!(status.proof_ms, 1000);
+    running(&ground);
+}
+
 #[test]
 fn what_another_build_has_left_is_turned_off() {
     let ground = Ground::on(false);
