@@ -156,6 +156,9 @@ fn measure_ways(mut ways: Vec<Way>, rounds: u16, secs: u16) -> Vec<Row> {
             }
         }
     }
+    for way in &mut ways {
+        way.attempt(Bed::assert_carried);
+    }
     let mut rows = Vec::new();
     for mode in Mode::ALL {
         for measure in mode.measures() {

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::cluster::{FILE_SUBNETS, Member, write_file};
-use crate::ground::{Ground, Pair, reason};
+use crate::contender::Records;
+use crate::ground::{Ground, Pair, Site, reason};
 use crate::machine::{Machine, Server};
 use crate::patience::wait_for;
 use crate::tools::{Found, program};
@@ -18,6 +20,8 @@ pub struct Bed {
     pub pair: Pair,
     pub client: Client,
     _servers: Vec<Server>,
+    /// The nodes that are to carry packets by the fast path.
+    fast: Vec<Site<Records>>,
 }
 
 impl Bed {
@@ -40,7 +44,22 @@ impl Bed {
                 address,
             },
             _servers: servers,
+            fast: Vec::new(),
         })
+    }
+
+    /// That most packets were carried by each node that should: what was measured otherwise is the
+    /// kernel's way.
+    pub fn assert_carried(&self) -> Result<()> {
+        for site in &self.fast {
+            let said = site.pontoon(&["fastpath", "status", "--json"])?;
+            let status: Value = serde_json::from_str(&said)?;
+            let uplinks = status["uplinks"].as_array().context("no uplinks")?;
+            let all = |what: &str| uplinks.iter().filter_map(|one| one[what].as_u64()).sum();
+            let (fast, slow): (u64, u64) = (all("fast_packets"), all("slow_packets"));
+            ensure!(fast > slow, "carried {fast} packets of {}", fast + slow);
+        }
+        Ok(())
     }
 }
 
@@ -102,17 +121,16 @@ fn make_by_hand(pair: Pair) -> Result<Bed> {
 /// Two nodes of a cluster that a file names, an agent on each.
 pub fn pontoon(ground: &Ground<'_>, backend: &str) -> Found<Bed> {
     let place = format!("overlay-{backend}");
-    nodes(ground, backend, &place, &[])
+    nodes(ground, backend, &place, false)
 }
 
 /// The same with the fast path on.
 pub fn pontoon_fast(ground: &Ground<'_>, backend: &str) -> Found<Bed> {
     let place = format!("overlay-fast-{backend}");
-    nodes(ground, backend, &place, &["fastpath", "on"])
+    nodes(ground, backend, &place, true)
 }
 
-/// `then` is a last call on each.
-fn nodes(ground: &Ground<'_>, backend: &str, place: &str, then: &[&str]) -> Found<Bed> {
+fn nodes(ground: &Ground<'_>, backend: &str, place: &str, is_fast: bool) -> Found<Bed> {
     let pair = begin(ground)?;
     let file = ground.scratch(&format!("{place}.toml"));
     let underlays = [&*pair.cable.left, &*pair.cable.right];
@@ -121,20 +139,24 @@ fn nodes(ground: &Ground<'_>, backend: &str, place: &str, then: &[&str]) -> Foun
         |machine, name, underlay| Member::new(ground, machine, (place, name), underlay, &cluster);
     let left = member(pair.left.clone(), "a", underlays[0])?;
     let right = member(pair.right.clone(), "b", underlays[1])?;
-    attach_both(pair, [&left, &right], then).map_err(reason)
+    attach_both(pair, [left, right], is_fast).map_err(reason)
 }
 
-fn attach_both(pair: Pair, [left, right]: [&Member; 2], then: &[&str]) -> Result<Bed> {
+fn attach_both(pair: Pair, [left, right]: [Member; 2], is_fast: bool) -> Result<Bed> {
     let agents = vec![left.start_agent()?, right.start_agent()?];
     let [left_subnet, right_subnet] = FILE_SUBNETS;
     left.attach(&agents[0], "left", &["--ip", &format!("{left_subnet}.2")])?;
     right.attach(&agents[1], "right", &["--ip", &format!("{right_subnet}.2")])?;
-    if !then.is_empty() {
-        for member in [left, right] {
-            member.site.machine.call(&member.site.tool.call(then))?;
-        }
-    }
-    Bed::new(pair, RIGHT_ADDRESS, agents)
+    let fast = if is_fast {
+        vec![left.site, right.site]
+    } else {
+        Vec::new()
+    };
+    fast.iter().try_for_each(Site::turn_on_fast_path)?;
+    Ok(Bed {
+        fast,
+        ..Bed::new(pair, RIGHT_ADDRESS, agents)?
+    })
 }
 
 /// In the second of [`FILE_SUBNETS`].
