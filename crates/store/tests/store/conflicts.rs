@@ -126,7 +126,7 @@ fn a_taken_port_names_its_owner() {
         ("53/udp", "127.0.0.1:53:53/udp"),
         ("127.0.0.1:53:5353/udp", "127.0.0.1:53:53/udp"),
     ] {
-        let error = refusal(|record| record.endpoint.publish = publish(&["22", asked]));
+        let error = refusal(|record| record.endpoint.publish = publish(&["22/sctp", asked]));
         let StoreError::PortTaken {
             taken: found, by, ..
         } = error
