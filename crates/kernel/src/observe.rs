@@ -17,6 +17,7 @@ use crate::namespace::Namespace;
 use crate::rtnl::address::AddressInfo;
 use crate::rtnl::link_read::LinkInfo;
 use crate::rtnl::route::RouteInfo;
+use crate::steps::NEWBORN;
 use crate::{Kernel, firewall, named, rtnl, sysctl};
 
 /// The mark of a named namespace, where it is that of `node`: of one that was never finished too.
@@ -28,8 +29,7 @@ pub fn namespace_mark(
     let loopback = match kernel.target(&Target::Named(name.to_owned())) {
         Ok(namespace) => namespace.loopback()?,
         Err(KernelError::TargetNotNetns(_)) if named::is_half_made(name) => {
-            let purpose = "half made".to_owned();
-            return Ok(Some(Alias { node, purpose }));
+            return Ok(Some(Alias::half_made(node)));
         }
         Err(KernelError::TargetMissing(_) | KernelError::TargetNotNetns(_)) => return Ok(None),
         Err(error) => return Err(error),
@@ -112,13 +112,17 @@ fn observe_node(
     Ok(ours)
 }
 
-/// A device that carries our mark.
+/// A device that carries our mark, or was to get it from a process that was killed.
 fn our_link(
     info: &LinkInfo,
     names: &BTreeMap<u32, IfName>,
     interest: &Interest,
 ) -> Option<(LinkKey, Link)> {
-    let alias: Alias = info.alias.as_deref()?.parse().ok()?;
+    let alias = match info.alias.as_deref() {
+        Some(text) => text.parse().ok()?,
+        None if info.group == NEWBORN => Alias::half_made(interest.node),
+        None => return None,
+    };
     if alias.node != interest.node {
         return None;
     }

@@ -1,7 +1,6 @@
 //! One step of a plan: the requests that do it.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 use model::{IfName, Target};
 use netstate::{
@@ -56,11 +55,9 @@ fn unless_gone(result: Result<(), Failure>) -> Result<(), Failure> {
 /// put their devices in, and the first of them to go on removes all in one grace period.
 pub(crate) const DOOMED: u32 = 0x706f_6e74;
 
-/// A group number that nobody else uses.
-fn private_group() -> u32 {
-    let random = RandomState::new().build_hasher().finish() as u32;
-    random | 0x8000_0000
-}
+/// The group of devices that were made and not yet marked ("ponu"): the kernel takes a mark only
+/// for a device that exists, and a process may be killed between the two.
+pub(crate) const NEWBORN: u32 = 0x706f_6e75;
 
 impl Kernel {
     /// Does one step.
@@ -155,23 +152,22 @@ impl Kernel {
             Some((Netns::Node, _)) | None => None,
         };
         let target = inside.and_then(Namespace::handle);
-        let group = private_group();
         let refers = rtnl::link::Refers { master, target };
-        let messages = rtnl::link::add(&key.name, link, &refers, group);
+        let create = rtnl::link::add(&key.name, link, &refers, NEWBORN);
         self.node.forget_index(&key.name);
         let socket = self.node.route()?;
-        let refused = socket.batch(messages, |_| true)?;
-        match refused.into_iter().next() {
-            None => Ok(socket.request(rtnl::link::set_group(&key.name, 0))?),
-            Some((0, error)) if error.errno == Errno::EXIST => {
-                Err(self.taken(key, link).unwrap_or(error.into()))
+        match socket.request(create) {
+            Ok(()) => {}
+            Err(error) if error.errno == Errno::EXIST => {
+                return Err(self.taken(key, link).unwrap_or(error.into()));
             }
-            Some((0, error)) => Err(error.into()),
-            Some((_, error)) => {
-                socket.request(rtnl::link::del_group(group))?;
-                Err(error.into())
-            }
+            Err(error) => return Err(error.into()),
         }
+        if let Err(error) = socket.request(rtnl::link::finish(&key.name, link)) {
+            socket.request(rtnl::link::del(&key.name))?;
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     /// Whose name it is that exists: of a pair either may. `None` where it is no name: another

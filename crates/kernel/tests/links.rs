@@ -272,6 +272,23 @@ fn a_device_is_made_with_its_mark_and_of_no_group() {
 }
 
 #[test]
+fn a_device_that_was_not_marked_in_time_is_made_anew() {
+    let node = Node::new();
+    let mut kernel = Kernel::open().unwrap();
+    let wanted = state(1);
+    build(&mut kernel, &wanted);
+    // What a process leaves that is killed between the making of a device and its mark.
+    node.sh("ip link add pt9 group 0x706f6e75 type veth peer name pt10
+         ip link del pt1
+         ip link add pt1 group 0x706f6e75 type veth peer name eth0 netns box1");
+    assert!(heal(&mut kernel, &wanted) > 0);
+    assert_eq!(heal(&mut kernel, &wanted), 0);
+    assert_eq!(kernel.link(&port(9)).unwrap(), None);
+    let facts = kernel.link(&port(1)).unwrap().unwrap();
+    assert_eq!(facts.mark(), Some(alias("endpoint web/box1")));
+}
+
+#[test]
 fn an_ipv6_address_is_usable_at_once() {
     let node = Node::new();
     let mut kernel = Kernel::open().unwrap();

@@ -141,7 +141,7 @@ fn remove_links(observed: &KernelState, mut doomed: Vec<&LinkKey>, steps: &mut V
 fn links_to_replace<'a>(observed: &'a KernelState, desired: &KernelState) -> BTreeSet<&'a LinkKey> {
     let differs = |(key, seen): &(&LinkKey, &Link)| {
         let wanted = desired.links.get(*key);
-        wanted.is_some_and(|wanted| !can_become(seen, wanted))
+        wanted.is_some_and(|wanted| seen.alias.is_half_made() || !can_become(seen, wanted))
     };
     let links = observed.links.iter().filter(differs);
     links.map(|(key, _)| key).collect()

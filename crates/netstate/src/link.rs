@@ -51,6 +51,23 @@ impl fmt::Display for Alias {
     }
 }
 
+/// The purpose of what a killed process left without a mark of its own.
+const HALF_MADE: &str = "half made";
+
+impl Alias {
+    /// Of what is known to be ours by other signs than its mark.
+    pub fn half_made(node: NodeId) -> Self {
+        Self {
+            node,
+            purpose: HALF_MADE.to_owned(),
+        }
+    }
+
+    pub fn is_half_made(&self) -> bool {
+        self.purpose == HALF_MADE
+    }
+}
+
 /// The text is not a mark of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a mark of Pontoon's")]

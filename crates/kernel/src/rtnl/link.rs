@@ -78,11 +78,8 @@ pub struct Refers<'a> {
     pub target: Option<BorrowedFd<'a>>,
 }
 
-/// Two messages for one write: the device, then what the kernel takes only from one that exists,
-/// its `ifalias` above all. The kernel finishes a write once it began, so that no device stands
-/// without its mark when this process is killed. The second message finds the device by the
-/// private `group`, never by name: when the name was taken, it must not mark the one that has it.
-pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<Message> {
+/// The device, in a group by which it is known until it has its mark.
+pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Message {
     let mut create = request(libc::RTM_NEWLINK, CREATE | EXCL);
     create
         .attr_str(libc::IFLA_IFNAME, name.as_str())
@@ -93,20 +90,8 @@ pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<M
     if let Some(index) = refers.master {
         create.attr(libc::IFLA_MASTER, &index.to_ne_bytes());
     }
-    let mut finish = request(libc::RTM_NEWLINK, 0);
-    finish
-        .attr(libc::IFLA_GROUP, &group.to_ne_bytes())
-        .attr(libc::IFLA_IFALIAS, link.alias.to_string().as_bytes());
-    match &link.kind {
-        // An MTU set on creation is forgotten when the last port goes (`br_mtu_auto_adjust`,
-        // net/bridge/br_if.c); one set later is the administrator's.
-        LinkKind::Bridge => {
-            finish.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
-        }
-        LinkKind::Veth { .. } | LinkKind::Vxlan(_) | LinkKind::Ifb | LinkKind::Tunnel(_) => {
-            speak_for_nobody(&mut finish);
-            create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
-        }
+    if link.kind != LinkKind::Bridge {
+        create.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
     }
     if let LinkKind::Veth { .. } = link.kind {
         one_queue(&mut create);
@@ -114,7 +99,27 @@ pub fn add(name: &IfName, link: &Link, refers: &Refers<'_>, group: u32) -> Vec<M
     create.nest(libc::IFLA_LINKINFO, |info| {
         put_kind(info, &link.kind, refers);
     });
-    vec![create, finish]
+    create
+}
+
+/// Gives a device that was just made what the kernel takes only from one that exists, its mark
+/// above all, and no group.
+pub fn finish(name: &IfName, link: &Link) -> Message {
+    let mut message = named(libc::RTM_NEWLINK, name);
+    message
+        .attr(libc::IFLA_GROUP, &0u32.to_ne_bytes())
+        .attr(libc::IFLA_IFALIAS, link.alias.to_string().as_bytes());
+    match &link.kind {
+        // An MTU set on creation is forgotten when the last port goes (`br_mtu_auto_adjust`,
+        // net/bridge/br_if.c); one set later is the administrator's.
+        LinkKind::Bridge => {
+            message.attr(libc::IFLA_MTU, &mtu_bytes(link.mtu));
+        }
+        LinkKind::Veth { .. } | LinkKind::Vxlan(_) | LinkKind::Ifb | LinkKind::Tunnel(_) => {
+            speak_for_nobody(&mut message);
+        }
+    }
+    message
 }
 
 fn put_kind(info: &mut Message, kind: &LinkKind, refers: &Refers<'_>) {

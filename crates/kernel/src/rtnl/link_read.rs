@@ -24,6 +24,7 @@ pub struct LinkInfo {
     pub flags: u32,
     pub mac: Option<[u8; 6]>,
     pub mtu: u32,
+    pub group: u32,
     pub master: Option<u32>,
     /// The index of the device at the other end or underneath, and the number of its namespace
     /// where that is another one.
@@ -64,6 +65,7 @@ impl LinkInfo {
                 .get(libc::IFLA_ADDRESS)
                 .and_then(|bytes| bytes.try_into().ok()),
             mtu: attrs.get(libc::IFLA_MTU).and_then(read_u32)?,
+            group: attrs.get(libc::IFLA_GROUP).and_then(read_u32)?,
             master: attrs.get(libc::IFLA_MASTER).and_then(read_u32),
             lower: attrs.get(libc::IFLA_LINK).and_then(read_u32),
             lower_nsid: attrs
