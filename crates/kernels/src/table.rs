@@ -82,17 +82,20 @@ impl Table {
     }
 
     fn closing_line(&self) -> String {
-        let [mut passed, mut failed, mut skipped] = [0; 3];
+        let [mut passed, mut failed, mut skipped, mut not_run] = [0; 4];
         for verdict in self.verdicts() {
             match verdict.outcome {
                 Outcome::Passed => passed += 1,
                 Outcome::Skipped { .. } => skipped += 1,
-                Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Hung | Outcome::NotRun => {
-                    failed += 1;
-                }
+                Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Hung => failed += 1,
+                Outcome::NotRun => not_run += 1,
             }
         }
-        format!("{passed} passed, {failed} failed, {skipped} skipped\n")
+        let not_run = match not_run {
+            0 => String::new(),
+            count => format!(", {count} not run"),
+        };
+        format!("{passed} passed, {failed} failed, {skipped} skipped{not_run}\n")
     }
 }
 
@@ -153,7 +156,7 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(
-            text.ends_with("\n1 passed, 2 failed, 1 skipped\n"),
+            text.ends_with("\n1 passed, 1 failed, 1 skipped, 1 not run\n"),
             "{text}"
         );
     }
