@@ -41,7 +41,8 @@ pub trait Contender {
 const FIRST_HOST_PORT: u16 = 10_000;
 const FIRST_PORT: u16 = 80;
 
-/// So many ports, each published at another number. No two are neighbours, which some take for a range.
+/// So many ports, each published at another number. No two are neighbours, which some take for a
+/// range.
 pub fn remaps(count: u16) -> impl Iterator<Item = (u16, u16)> {
     (0..count).map(|offset| (FIRST_HOST_PORT + 2 * offset, FIRST_PORT + offset))
 }

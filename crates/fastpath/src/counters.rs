@@ -7,8 +7,7 @@ use aya::maps::{MapError, PerCpuValues};
 use aya::util::nr_cpus;
 use fastpath_wire::{COUNTERS_MAX, Counters, MAP_COUNTERS};
 
-use crate::entries::in_map;
-use crate::error::{FastPathError, Result};
+use crate::error::{FastPathError, Result, in_map};
 use crate::programs::Opened;
 use crate::raw::Raw;
 

@@ -8,7 +8,7 @@ use fastpath_wire::MAP_PORTS;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::counters::{forget, take};
-use crate::error::{FastPathError, Result};
+use crate::error::{Result, in_map};
 use crate::node::Entries;
 use crate::programs::Opened;
 use crate::raw::Raw;
@@ -148,12 +148,5 @@ pub(crate) fn absent_is_fine(
         }
         Err(MapError::KeyNotFound) => Ok(()),
         other => other,
-    }
-}
-
-pub(crate) fn in_map(map: &'static str) -> impl Fn(MapError) -> FastPathError {
-    move |source| FastPathError::Map {
-        map,
-        source: Box::new(source),
     }
 }

@@ -72,3 +72,11 @@ impl FastPathError {
         false
     }
 }
+
+/// What went wrong with the map of this name.
+pub(crate) fn in_map(map: &'static str) -> impl Fn(MapError) -> FastPathError {
+    move |source| FastPathError::Map {
+        map,
+        source: Box::new(source),
+    }
+}

@@ -9,8 +9,8 @@ use fastpath_wire::{MAP_GENERATION, MAP_SETTINGS, Settings};
 use model::{IfName, NetworkId, NodeId};
 
 use crate::attach::{Attacher, Hook, Side, detach};
-use crate::entries::{enter_ports, in_map, insert_port, lease_aside, now, remove_port};
-use crate::error::{FastPathError, Result};
+use crate::entries::{enter_ports, insert_port, lease_aside, now, remove_port};
+use crate::error::{FastPathError, Result, in_map};
 use crate::hindrance::{self, Hindrance, Role};
 use crate::overlay::Overlay;
 use crate::place::Place;

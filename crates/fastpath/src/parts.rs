@@ -7,8 +7,8 @@ use aya::maps::lpm_trie::Key;
 use fastpath_wire::{FAMILY_BITS, IPV4, IPV6, MAP_PARTS, MAP_SETTINGS, Part, PartKey};
 use model::{Family, Prefix};
 
-use crate::entries::{absent_is_fine, in_map};
-use crate::error::Result;
+use crate::entries::absent_is_fine;
+use crate::error::{Result, in_map};
 use crate::port::words;
 use crate::programs::Opened;
 use crate::raw::Raw;

@@ -15,8 +15,7 @@ use fastpath_wire::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::attach::Side;
-use crate::entries::in_map;
-use crate::error::{FastPathError, Result};
+use crate::error::{FastPathError, Result, in_map};
 use crate::place::Place;
 use crate::raw::Raw;
 
@@ -155,10 +154,7 @@ where
     MapData::from_pin(pin)
         .and_then(Map::from_map_data)
         .and_then(T::try_from)
-        .map_err(|source| FastPathError::Map {
-            map: name,
-            source: Box::new(source),
-        })
+        .map_err(in_map(name))
 }
 
 /// A pinned program, and its number.

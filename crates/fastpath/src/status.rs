@@ -5,8 +5,8 @@ use model::{IfName, NetworkId};
 use serde::Serialize;
 
 use crate::attach::{Attacher, Hook, Side};
-use crate::entries::{in_map, now};
-use crate::error::Result;
+use crate::entries::now;
+use crate::error::{Result, in_map};
 use crate::hindrance::Hindrance;
 use crate::node::FastPath;
 use crate::port::Port;

@@ -157,11 +157,10 @@ impl Kernel {
         self.node.forget_index(&key.name);
         let socket = self.node.route()?;
         match socket.request(create) {
-            Ok(()) => {}
             Err(error) if error.errno == Errno::EXIST => {
                 return Err(self.taken(key, link).unwrap_or(error.into()));
             }
-            Err(error) => return Err(error.into()),
+            made => made?,
         }
         if let Err(error) = socket.request(rtnl::link::finish(&key.name, link)) {
             socket.request(rtnl::link::del(&key.name))?;

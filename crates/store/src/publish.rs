@@ -40,9 +40,8 @@ impl Records {
             return Ok(None);
         };
         for bind in self.binds_beside(first)? {
-            if let Some((asked, taken, endpoint)) = conflict_at(bind, asked, nearest)? {
+            if let Some((asked, publish, endpoint)) = conflict_at(bind, asked, nearest)? {
                 let owner = self.owner_by_id(endpoint)?;
-                let publish = taken;
                 return Ok(Some((asked, PortOwner { publish, owner })));
             }
         }
